@@ -1,0 +1,12 @@
+"""Helpers of the workshop: what the notebooks share, and nothing that they teach.
+
+surfaces   Surface: a two-parameter loss, its gradient in closed form, and the window worth drawing
+descent    descend(): a real torch.optim optimizer walking a Surface; Trace, what it left behind
+data       real data that ships with scikit-learn: split, scaled, seeded, no download
+training   train() and evaluate(): the plain loop on real data; History, what it measured
+plots      every figure: `ax` in, `ax` out; picture() puts it into the notebook with its alt text
+labs       the labs: sliders around a plot that moves
+checks     Verdict, and the checks of the exercises
+
+Dependencies run one way: labs → plots → {descent, training} → {surfaces, data}; checks needs only torch.
+"""
