@@ -1,0 +1,138 @@
+"""Real torch.optim optimizers walking a Surface, and the trace that they leave."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch.optim import Optimizer
+from torch.optim import optimizer as torch_optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from utils.surfaces import Surface
+
+FAR = 1e6  # a coordinate beyond this has left every surface; stopping there keeps inf and nan out of the arithmetic
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Where n optimizer steps led. Rows after a divergence are nan.
+
+    label        what a figure calls this run
+    path         (n + 1, 2): the parameters before the first step and after each
+    loss         (n + 1,): the loss at each of those points
+    lr           (n,): the lr that each step used
+    diverged_at  the first step after which the run was no longer near the surface, or None
+    """
+
+    label: str
+    path: np.ndarray
+    loss: np.ndarray
+    lr: np.ndarray
+    diverged_at: int | None
+
+    def steps_to(self, target: float) -> int | None:
+        """The first step after which the loss is at most `target`, or None if it never is."""
+        reached = np.flatnonzero(self.loss <= target)
+        return int(reached[0]) if reached.size else None
+
+
+def descend(
+    surface: Surface,
+    make_optimizer: Callable[[list], Optimizer],
+    steps: int = 100,
+    *,
+    start: tuple[float, float] | None = None,
+    make_scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+    noise: float = 0.0,
+    seed: int = 0,
+    label: str | None = None,
+) -> Trace:
+    """Walk `surface` for `steps` steps with a real optimizer, e.g. `partial(torch.optim.Adam, lr=0.1)`.
+
+    The two coordinates are one float64 parameter of shape (2,). Its gradient is the surface's closed form plus, if
+    `noise` is not 0, Gaussian noise of that standard deviation; the same seed gives every optimizer the same noise. A
+    scheduler made by `make_scheduler` is stepped after each step; ReduceLROnPlateau is given the loss.
+
+    Raises ValueError for a bad argument. What torch raises for a bad optimizer setting passes through, and so does its
+    refusal of optimizers that cannot take a dense 1-D parameter (Muon, SparseAdam).
+    """
+    start = surface.start if start is None else start
+    if len(start) != 2 or not np.all(np.isfinite(start)):
+        raise ValueError(f"start must be two finite numbers (x, y), got {start!r}")
+    if steps < 1 or noise < 0:
+        raise ValueError(f"steps must be at least 1 and noise at least 0, got {steps} and {noise}")
+
+    parameter = torch.nn.Parameter(torch.tensor(start, dtype=torch.float64))
+    slope = torch.zeros_like(parameter)
+    optimizer = make_optimizer([parameter])
+    if not isinstance(optimizer, Optimizer):
+        raise ValueError(f"make_optimizer must return a torch.optim.Optimizer, got {type(optimizer).__name__}")
+    scheduler = make_scheduler(optimizer) if make_scheduler else None
+    wants_loss = isinstance(scheduler, ReduceLROnPlateau)
+    wants_closure = _requires_closure(optimizer)
+    take_step = optimizer.step if scheduler else _step_without_profiler(optimizer)
+
+    # NumPy views share memory with the tensors and read or write one number without torch's overhead per call.
+    point, slope_view = parameter.detach().numpy(), slope.numpy()
+    disturbance = np.random.default_rng(seed).normal(scale=noise, size=(steps, 2)) if noise else np.zeros((steps, 2))
+
+    def set_gradient(step):
+        dx, dy = surface.gradient(point[0], point[1])
+        slope_view[0] = dx + disturbance[step, 0]
+        slope_view[1] = dy + disturbance[step, 1]
+        parameter.grad = slope  # again at every step: the optimizer may have replaced or dropped it
+
+    path, lr = np.full((steps + 1, 2), np.nan), np.full(steps, np.nan)
+    path[0] = point
+    diverged_at = None
+    with np.errstate(all="ignore"):  # a diverging run overflows; that is reported, not warned about
+        for step in range(steps):
+
+            def closure(step=step):
+                set_gradient(step)
+                return torch.tensor(surface.loss(*parameter.detach().numpy()))
+
+            lr[step] = optimizer.param_groups[0].get("lr", np.nan)
+            if wants_closure:
+                take_step(closure)
+            else:
+                set_gradient(step)
+                take_step()
+            if parameter.data_ptr() != point.ctypes.data:  # an optimizer that assigns `p.data` moves to new memory
+                point = parameter.detach().numpy()
+            if not abs(point[0]) + abs(point[1]) < FAR:  # written so that nan counts as far
+                diverged_at = step + 1
+                break
+            path[step + 1] = point
+            if scheduler:
+                scheduler.step(surface.loss(point[0], point[1])) if wants_loss else scheduler.step()
+        loss = np.asarray(surface.loss(path[:, 0], path[:, 1]))
+
+    label = label or f"{type(optimizer).__name__}, lr {lr[0]:.3g}"
+    return Trace(label, path, loss, lr, diverged_at)
+
+
+def _requires_closure(optimizer: Optimizer) -> bool:
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty
+
+
+def _step_without_profiler(optimizer: Optimizer) -> Callable:
+    """The optimizer's own `step`, without the profiler's wrapper around it where nothing hangs on that wrapper.
+
+    torch wraps every `step` in a profiler record and the calls of hooks. On two numbers that wrapper costs as much as
+    the update itself, so it is left out unless somebody registered a hook or replaced `step` on this one object.
+    """
+    step = type(optimizer).step
+    hooks = (
+        optimizer._optimizer_step_pre_hooks,
+        optimizer._optimizer_step_post_hooks,
+        torch_optimizer._global_optimizer_pre_hooks,
+        torch_optimizer._global_optimizer_post_hooks,
+    )
+    if "step" in vars(optimizer) or not getattr(step, "hooked", False) or any(hooks):
+        return optimizer.step
+    return partial(step.__wrapped__, optimizer)

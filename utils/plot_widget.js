@@ -1,0 +1,48 @@
+// The moving part of a lab: lines, dots and words in SVG over a picture. It knows nothing of scales or optimizers:
+// Python sends places in picture coordinates, float32, and says how each line and word looks.
+const make = (parent, tag, attributes) => {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  parent.append(element);
+  return element;
+};
+
+function render({ model, el }) {
+  const [width, height] = model.get("size");
+  const svg = make(el, "svg", { viewBox: `0 0 ${width} ${height}`, role: "img", class: "workshop-plot" });
+  svg.style.cssText = `display: block; width: 100%; max-width: ${width}px; font: 600 12px "DejaVu Sans", sans-serif`;
+  const image = make(svg, "image", { width, height });
+  const panels = model.get("panels").map(([x, y, w, h]) => // a nested svg clips what leaves its panel
+    make(svg, "svg", { x, y, width: w, height: h, viewBox: `${x} ${y} ${w} ${h}` }));
+  const lines = model.get("lines").map(({ panel, dot, by_step, ...look }) => ({
+    by_step, path: make(panels[panel], "path", { fill: "none", "stroke-linejoin": "round", ...look }),
+    dot: make(panels[panel], "circle", { r: dot || 0, fill: look.stroke, stroke: "white", "stroke-width": 1.5 }) }));
+  const words = model.get("words").map((look) =>
+    make(svg, "text", { "paint-order": "stroke", stroke: "white", "stroke-width": 4, ...look }));
+
+  const picture = () => image.setAttribute("href",
+    "data:image/png;base64," + btoa(Array.from(new Uint8Array(bytes(model.get("background"))), (b) => String.fromCharCode(b)).join("")));
+  const bytes = (view) => view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
+  const draw = () => {
+    const { points, lengths, texts, alt } = model.get("frame");
+    const xy = new Float32Array(bytes(points)), last = model.get("step");
+    let at = 0;
+    lines.forEach(({ by_step, path, dot }, i) => {
+      const shown = by_step ? Math.min(lengths[i], last + 1) : lengths[i];
+      let d = "", pen = "M", end = null;
+      for (let k = at; k < at + shown; k++) {
+        if (Number.isNaN(xy[2 * k + 1])) { pen = "M"; continue; }
+        d += pen + xy[2 * k].toFixed(1) + " " + xy[2 * k + 1].toFixed(1); pen = "L"; end = k;
+      }
+      path.setAttribute("d", d);
+      dot.setAttribute("transform", end === null ? "scale(0)" : `translate(${xy[2 * end]} ${xy[2 * end + 1]})`);
+      at += lengths[i];
+    });
+    words.forEach((word, i) => { const [x, y, text] = texts[i]; word.setAttribute("x", x); word.setAttribute("y", y); word.textContent = text; });
+    svg.setAttribute("aria-label", alt);
+  };
+  picture(); draw();
+  model.on("change:background", picture);
+  model.on("change:frame change:step", draw);
+}
+export default { render };
