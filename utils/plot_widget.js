@@ -20,15 +20,17 @@ function render({ model, el }) {
   const words = model.get("words").map((look) =>
     make(svg, "text", { "paint-order": "stroke", stroke: "white", "stroke-width": 4, ...look }));
 
-  const picture = () => image.setAttribute("href",
-    "data:image/png;base64," + btoa(Array.from(new Uint8Array(bytes(model.get("background"))), (b) => String.fromCharCode(b)).join("")));
-  const bytes = (view) => view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
+  const picture = () => {
+    const url = URL.createObjectURL(new Blob([model.get("background")], { type: "image/png" }));
+    image.onload = () => URL.revokeObjectURL(url);
+    image.setAttribute("href", url);
+  };
   const draw = () => {
     const { points, lengths, texts, alt } = model.get("frame");
-    const xy = new Float32Array(bytes(points)), last = model.get("step");
+    const xy = new Float32Array(points.buffer.slice(points.byteOffset, points.byteOffset + points.byteLength));
     let at = 0;
     lines.forEach(({ by_step, path, dot }, i) => {
-      const shown = by_step ? Math.min(lengths[i], last + 1) : lengths[i];
+      const shown = by_step ? Math.min(lengths[i], model.get("step") + 1) : lengths[i];
       let d = "", pen = "M", end = null;
       for (let k = at; k < at + shown; k++) {
         if (Number.isNaN(xy[2 * k + 1])) { pen = "M"; continue; }
@@ -38,9 +40,18 @@ function render({ model, el }) {
       dot.setAttribute("transform", end === null ? "scale(0)" : `translate(${xy[2 * end]} ${xy[2 * end + 1]})`);
       at += lengths[i];
     });
-    words.forEach((word, i) => { const [x, y, text] = texts[i]; word.setAttribute("x", x); word.setAttribute("y", y); word.textContent = text; });
+    words.forEach((word, i) => {
+      word.setAttribute("transform", `translate(${texts[i][0]} ${texts[i][1]})`);
+      word.textContent = texts[i][2];
+    });
     svg.setAttribute("aria-label", alt);
   };
+  // ipywidgets leaves handles and buttons without a name, and JupyterLab would take their arrow keys for shortcuts.
+  setTimeout(() => el.closest(".workshop-lab")?.querySelectorAll(".noUi-handle, button").forEach((control) => {
+    const label = control.closest(".jupyter-widgets")?.querySelector(".widget-label")?.textContent;
+    control.setAttribute("aria-label", label ?? (control.querySelector(".fa-play, .fa-pause") ? "play or pause" : "stop"));
+    control.dataset.lmSuppressShortcuts = "true";
+  }), 300);
   picture(); draw();
   model.on("change:background", picture);
   model.on("change:frame change:step", draw);

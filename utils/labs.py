@@ -1,0 +1,198 @@
+"""The labs: sliders around a plot whose still part is a picture and whose moving part is a few lines over it."""
+
+from collections.abc import Callable, Mapping
+
+import ipywidgets
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from IPython.display import display
+from matplotlib.axes import Axes
+
+from utils.descent import descend
+from utils.plot_widget import Canvas, PlotWidget, flatten
+from utils.plots import Picture, surface_contours
+from utils.surfaces import Surface, ravine
+
+
+class Lab:
+    """Controls around a PlotWidget. `update` turns the controls' values into a frame and a status line.
+
+    plot       the PlotWidget
+    controls   name → ipywidgets control, in the order of the Tab key; update gets their values by these names
+    update     (**values) → (frame, HTML to show under the frame's alt text, background PNG or None to keep the present)
+    """
+
+    def __init__(self, name: str, plot: PlotWidget, controls: Mapping[str, ipywidgets.Widget], update: Callable):
+        self.name, self.plot, self.controls, self._update = name, plot, dict(controls), update
+        self.status = ipywidgets.HTML()
+        for control in self.controls.values():
+            control.observe(self._changed, names="value")
+        self._changed()
+
+    @property
+    def values(self) -> dict:
+        return {name: control.value for name, control in self.controls.items()}
+
+    def set(self, **values) -> "Lab":
+        """Move controls by name, as a hand would; for notebooks that show a state, and for tests."""
+        unknown = values.keys() - self.controls.keys()
+        if unknown:
+            raise ValueError(f"this lab has no control {sorted(unknown)}; it has {list(self.controls)}")
+        for name, value in values.items():
+            self.controls[name].value = value
+        return self
+
+    def _changed(self, _=None) -> None:
+        frame, status, background = self._update(**self.values)
+        if background is not None and background != self.plot.background:
+            self.plot.background = background
+        self.plot.frame = frame
+        self.status.value = f'<div style="line-height: 1.5"><b>{frame["alt"]}</b>{status}</div>'
+
+    def still(self) -> Picture:
+        """The present state as a picture: what a page without a kernel shows."""
+        return Picture(flatten(self.plot), self.plot.frame["alt"], self.plot.size[0])
+
+    def _ipython_display_(self) -> None:
+        """Two outputs: the still picture for pages without a kernel, and the widget, whose style hides that picture."""
+        still = self.still()._repr_html_().replace("<img ", f'<img class="lab-still lab-still-{self.name}" ', 1)
+        display({"text/html": still, "text/plain": self.plot.frame["alt"]}, raw=True)
+        bundle = self.widget()._repr_mimebundle_()
+        display({**bundle, "text/plain": "Run this notebook to move the sliders of this lab."}, raw=True)
+
+    def widget(self) -> ipywidgets.Widget:
+        hide_still = ipywidgets.HTML(f"<style>.lab-still-{self.name} {{ display: none !important }}</style>")
+        last = self.plot.step
+        # The step slider is the source of the links: jslink copies its source's value when it is shown.
+        scrub = ipywidgets.IntSlider(value=last, min=0, max=last, description="step", layout={"width": "360px"})
+        play = ipywidgets.Play(value=last, min=0, max=last, interval=40, show_repeat=False)
+        ipywidgets.jslink((scrub, "value"), (play, "value"))
+        ipywidgets.jslink((scrub, "value"), (self.plot, "step"))
+        box = ipywidgets.VBox(
+            [
+                hide_still,
+                ipywidgets.HBox(list(self.controls.values()), layout={"flex_flow": "row wrap"}),
+                self.plot,
+                ipywidgets.HBox([scrub, play], layout={"flex_flow": "row wrap"}),
+                self.status,
+            ]
+        )
+        box.add_class("workshop-lab")
+        return box
+
+
+def find_edge(make_optimizer: Callable = torch.optim.SGD, *, steps: int = 60) -> Lab:
+    """Lab 1: gradient descent on a ravine, with sliders for lr, condition number κ and start.
+
+    Left the path, in the middle its loss, right the loss after `steps` steps against lr: the curve that theory predicts
+    for plain gradient descent, the best lr 2/(μ + L), the edge 2/L, and a dot where the run really ended.
+    `make_optimizer(params, lr=…)` may be any optimizer, the student's own too.
+    """
+    kappas = [1, 3, 10, 30, 100]
+    lrs = [float(f"{lr:.3g}") for lr in np.geomspace(0.003, 3, 351)]  # a key press changes lr by 2 %
+    # All stills now: drawn later, the first move of the κ slider would wait for each.
+    stills = {kappa: _edge_still(ravine(kappa), steps) for kappa in kappas}
+    canvas, axes = stills[10]
+    run = "#0072B2"
+    plot = PlotWidget(
+        size=list(canvas.size),
+        panels=[canvas.panel(ax) for ax in axes],
+        lines=[
+            {"panel": 2, "stroke": "#5A5A5A", "stroke-width": "1.6", "stroke-dasharray": "5 3"},
+            {"panel": 0, "stroke": "black", "dot": 6},
+            {"panel": 0, "stroke": run, "stroke-width": "2", "dot": 5, "by_step": True},
+            {"panel": 1, "stroke": run, "stroke-width": "2.5", "dot": 5, "by_step": True},
+            {"panel": 2, "stroke": run, "dot": 7},
+        ],
+        words=[{"fill": run, "text-anchor": "end"}, {"fill": "#A33F00", "text-anchor": "end"}],
+        step=steps,
+    )
+    controls = {
+        "lr": ipywidgets.SelectionSlider(
+            options=[(f"{lr:.3g}", lr) for lr in lrs], value=lrs[100], description="lr", layout={"width": "620px"}
+        ),
+        "kappa": ipywidgets.SelectionSlider(options=[(str(k), k) for k in kappas], value=10, description="κ = L/μ"),
+        "x": ipywidgets.FloatSlider(value=-1.0, min=-1.2, max=1.2, step=0.1, description="start x"),
+        "y": ipywidgets.FloatSlider(value=0.4, min=-0.9, max=0.9, step=0.1, description="start y"),
+    }
+    goals = _EdgeGoals()
+
+    def update(lr, kappa, x, y):
+        x, y = round(x, 6), round(y, 6)  # a slider's zero may be 1e-17, which would grow along the steep axis
+        canvas, (on_surface, on_loss, on_lr) = stills[kappa]
+        trace = descend(ravine(kappa), lambda params: make_optimizer(params, lr=lr), steps, start=(x, y))
+        fell = trace.diverged_at is None and trace.loss[-1] < trace.loss[0]
+        if trace.diverged_at is not None:
+            verdict = f"diverged at step {trace.diverged_at}"
+        else:
+            verdict = f"loss {trace.loss[-1]:.1e} after {steps} steps"
+            verdict += "" if fell else ": it did not go down"
+        edge = 2 / kappa
+        grid = np.linspace(0, 1.5 * edge, 241)
+        # The loss of gradient descent on a quadratic, in closed form: every axis shrinks by |1 − lr·curvature| a step.
+        predicted = (x**2 * (1 - grid) ** (2 * steps) + kappa * y**2 * (1 - grid * kappa) ** (2 * steps)) / 2
+        end = trace.loss[-1] if np.isfinite(trace.loss[-1]) else np.inf
+        alt = f"lr {lr:.3g}, κ = {kappa}: {verdict}. The edge 2/L is {edge:.3g}; this lr is {lr / edge:.0%} of it."
+        frame = canvas.frame(
+            [
+                (on_lr, grid, np.clip(predicted, 1e-14, 1e6)),
+                (on_surface, [x], [y]),
+                (on_surface, *trace.path.T),
+                (on_loss, np.arange(steps + 1), np.maximum(trace.loss, 1e-14)),
+                (on_lr, [min(lr, 1.47 * edge)], [np.clip(end, 3e-12, 3e3)]),
+            ],
+            [(on_loss, steps, 2e3, verdict if fell else ""), (on_loss, steps, 2e3, "" if fell else verdict)],
+            alt,
+        )
+        return frame, goals.see(lr, kappa, (x, y), trace), canvas.png
+
+    return Lab("edge", plot, controls, update)
+
+
+def _edge_still(surface: Surface, steps: int) -> tuple[Canvas, list[Axes]]:
+    """The still part of Lab 1 for one ravine, and its three axes."""
+    with plt.style.context("utils.workshop"):
+        figure, axes = plt.subplots(1, 3, figsize=(10.4, 3.9), width_ratios=[1.25, 1, 1], layout="none")
+        figure.subplots_adjust(left=0.075, right=0.985, top=0.9, bottom=0.14, wspace=0.3)
+        on_surface, on_loss, on_lr = axes
+        surface_contours(surface, on_surface, title="The path")
+        limits = {"yscale": "log", "ylim": (1e-12, 1e4)}
+        on_loss.set(xlim=(0, 1.04 * steps), xlabel="step", ylabel="loss", title="Its loss", **limits)
+        steepest = surface.gradient(1.0, 1.0)[1]  # L
+        best, edge = 2 / (1 + steepest), 2 / steepest
+        on_lr.set(xlim=(0, 1.5 * edge), xlabel="lr", title=f"Loss after {steps} steps", **limits)
+        on_lr.axvline(edge, color="#A33F00", linewidth=2)
+        on_lr.axvline(best, color="#00664A", linewidth=2, linestyle=":")
+        beside = {"textcoords": "offset points", "fontweight": "bold", "fontsize": 10}
+        on_lr.annotate("edge 2/L", (edge, 1e2), (5, 0), color="#A33F00", **beside)
+        on_lr.annotate("best\n2/(μ+L)", (best, 1e2), (-5, 0), ha="right", color="#00664A", **beside)
+        return Canvas.of(figure), list(axes)
+
+
+class _EdgeGoals:
+    """What the student has reached in Lab 1; a goal once reached stays reached."""
+
+    GOALS = (
+        "κ = 10: get from the start below 1e-6 within 40 steps.",
+        "κ = 30: find the edge. Show one lr that goes down and one that goes up, at most 5 % apart.",
+        "κ = 100, lr at least 0.5: find a start from which it converges all the same. Why does it?",
+    )
+
+    def __init__(self):
+        self.reached = [False] * len(self.GOALS)
+        self.down, self.up = 0.0, np.inf
+
+    def see(self, lr, kappa, start, trace) -> str:
+        """Note a run and return the list of goals as HTML."""
+        fell = trace.diverged_at is None and trace.loss[-1] < trace.loss[0]
+        quick = trace.steps_to(1e-6)
+        if kappa == 10 and any(start) and quick is not None and 0 < quick <= 40:
+            self.reached[0] = True
+        if kappa == 30 and all(start):
+            self.down, self.up = (max(self.down, lr), self.up) if fell else (self.down, min(self.up, lr))
+            self.reached[1] |= self.down > 0 and self.up <= 1.05 * self.down
+        if kappa == 100 and lr >= 0.5 and any(start) and fell:
+            self.reached[2] = True
+        marks = ("✓" if done else "○" for done in self.reached)
+        return "".join(f"<div>{mark} {goal}</div>" for mark, goal in zip(marks, self.GOALS, strict=True))

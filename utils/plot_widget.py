@@ -1,0 +1,109 @@
+"""A picture whose moving part is a few lines over it: matplotlib draws what is still, the browser what moves.
+
+Drawing a figure anew takes 100 ms and more; moving a few hundred points over one that is already there takes a message.
+"""
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import anywidget
+import matplotlib.pyplot as plt
+import numpy as np
+import traitlets
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+
+class PlotWidget(anywidget.AnyWidget):
+    """A picture with lines, dots and words over it; see plot_widget.js, which draws them.
+
+    size, panels, lines and words are fixed; one `frame` is everything that moves, so a change is one message:
+    {"points": float32 bytes of (x, y) pairs in picture coordinates, "lengths": points per line,
+     "texts": [(x, y, text) per word], "alt": what is seen, in words}.
+    """
+
+    _esm = Path(__file__).with_name("plot_widget.js")
+    size = traitlets.List().tag(sync=True)  # (width, height) in CSS pixels
+    panels = traitlets.List().tag(sync=True)  # (x, y, width, height) of each; lines are clipped to their panel
+    lines = traitlets.List().tag(sync=True)  # {"panel", "dot", "by_step", and SVG attributes such as "stroke"}
+    words = traitlets.List().tag(sync=True)  # SVG attributes such as "fill" and "text-anchor"
+    background = traitlets.Bytes().tag(sync=True)  # PNG
+    frame = traitlets.Dict().tag(sync=True)
+    step = traitlets.Int().tag(sync=True)  # lines marked by_step are drawn up to this point
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """A drawn figure in picture coordinates: CSS pixels from the upper left corner, x to the right, y down."""
+
+    figure: Figure
+    png: bytes
+
+    @classmethod
+    def of(cls, figure: Figure) -> "Canvas":
+        png = BytesIO()
+        figure.savefig(png, dpi=2 * figure.dpi, metadata={"Software": None})  # twice as fine as CSS pixels
+        plt.close(figure)
+        return cls(figure, png.getvalue())
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return round(self.figure.bbox.width), round(self.figure.bbox.height)
+
+    def panel(self, ax: Axes) -> list[float]:
+        box = ax.bbox
+        return [box.x0, self.size[1] - box.y1, box.width, box.height]
+
+    def place(self, ax: Axes, x, y) -> np.ndarray:
+        """(n, 2) picture coordinates of the data points (x, y); a point that cannot be placed is nan."""
+        with np.errstate(all="ignore"):
+            points = ax.transData.transform(np.column_stack([x, y]))
+        points[:, 1] = self.size[1] - points[:, 1]
+        # Far outside the picture a browser's arithmetic would suffer; the panel cuts lines off long before.
+        return np.clip(points, -1e4, 1e4)
+
+    def frame(self, moving, texts, alt: str) -> dict:
+        """What PlotWidget.frame takes: `moving` is a list of (ax, x, y), `texts` one of (ax, x, y, text)."""
+        points = [self.place(ax, x, y) for ax, x, y in moving]
+        words = [(*self.place(ax, [x], [y])[0].tolist(), text) for ax, x, y, text in texts]
+        return {
+            "points": np.concatenate(points).astype("<f4").tobytes(),
+            "lengths": [len(each) for each in points],
+            "texts": words,
+            "alt": alt,
+        }
+
+
+def flatten(plot: PlotWidget) -> bytes:
+    """PNG of what the browser shows: the background and, over it, the frame's lines, dots and words."""
+    width, height = plot.size
+    figure = Figure(figsize=(width / 100, height / 100), dpi=100)
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.imshow(plt.imread(BytesIO(plot.background)), extent=(0, width, height, 0), aspect="auto")
+    ax.set(xlim=(0, width), ylim=(height, 0))
+    ax.axis("off")
+    points, at = np.frombuffer(plot.frame["points"], "<f4").reshape(-1, 2), 0
+    for look, length in zip(plot.lines, plot.frame["lengths"], strict=True):
+        x, y = points[at : at + length][: plot.step + 1 if look.get("by_step") else length].T
+        at += length
+        panel = plot.panels[look["panel"]]
+        clip = Rectangle(panel[:2], *panel[2:], transform=ax.transData)
+        drawn = []
+        dashes = [float(d) for d in look.get("stroke-dasharray", "").split()]
+        style = {"linewidth": 0.72 * float(look.get("stroke-width", 1)), "dashes": dashes or (None, None)}
+        drawn += ax.plot(x, y, color=look["stroke"], **style)
+        seen = np.flatnonzero(np.isfinite(y))
+        if look.get("dot") and seen.size:
+            end = seen[-1]
+            size = 1.44 * look["dot"]
+            drawn += ax.plot(x[end], y[end], "o", color=look["stroke"], markersize=size, markeredgecolor="white")
+        for artist in drawn:
+            artist.set_clip_path(clip)  # plot() would set the clip path of the axes again
+    for look, (x, y, text) in zip(plot.words, plot.frame["texts"], strict=True):
+        align = {"start": "left", "middle": "center", "end": "right"}[look.get("text-anchor", "start")]
+        ax.text(x, y, text, ha=align, va="baseline", color=look["fill"], fontsize=9, fontweight="bold")
+    png = BytesIO()
+    figure.savefig(png, dpi=160, metadata={"Software": None}, pil_kwargs={"optimize": True})
+    return png.getvalue()
