@@ -36,18 +36,28 @@ def _functions(x):
     return torch if isinstance(x, torch.Tensor) else np
 
 
-def ravine(condition_number: float = 20.0) -> Surface:
-    """½(x² + κy²): a quadratic bowl, κ times steeper along y than along x. Curvatures μ = 1 and L = κ.
+def ravine(condition_number: float = 20.0, *, angle: float = 0.0) -> Surface:
+    """½(u² + κv²), a quadratic bowl κ times steeper across than along: curvatures μ = 1 and L = κ.
 
+    (u, v) is (x, y) turned by `angle` degrees; at 0 the ravine lies along x.
     Raises ValueError unless κ is a finite number of at least 1.
     """
     kappa = float(condition_number)
     if not 1 <= kappa < float("inf"):
         raise ValueError(f"condition_number is L/μ, so it must be finite and at least 1, got {condition_number}")
+    cos, sin = float(np.cos(np.radians(angle))), float(np.sin(np.radians(angle)))
+
+    def loss(x, y):
+        return ((cos * x + sin * y) ** 2 + kappa * (cos * y - sin * x) ** 2) / 2
+
+    def gradient(x, y):
+        u, steep = cos * x + sin * y, kappa * (cos * y - sin * x)
+        return cos * u - sin * steep, sin * u + cos * steep
+
     return Surface(
-        name=f"ravine, κ = {kappa:g}",
-        loss=lambda x, y: (x**2 + kappa * y**2) / 2,
-        gradient=lambda x, y: (x, kappa * y),
+        name=f"ravine, κ = {kappa:g}" + (f", turned by {angle:g}°" if angle else ""),
+        loss=loss,
+        gradient=gradient,
         start=(-1.0, 0.4),
         minima=((0.0, 0.0),),
         window=(-1.3, 1.3, -1.0, 1.0),
