@@ -77,7 +77,7 @@ def write_copy(folder):
 
 
 def surroundings(**changes):
-    """The variables of this process without those that lead pip or Python elsewhere; no index unless a test names one."""
+    """The variables of this process but for those that lead pip or Python elsewhere; no index unless a test names one."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON", "VIRTUAL_ENV"))}
     here_only = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     return {**kept, **here_only, **changes}
@@ -112,8 +112,10 @@ def launcher(copy):
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
-    """A copy after its first start, and what that start said. Tests leave it as it is."""
+    """A copy after its first start, which found a half-made .venv, and what that start said. Tests leave it as it is."""
     copy = write_copy(tmp_path_factory.mktemp("launcher") / "a workshop")
+    subprocess.run([OUTSIDE, "-m", "venv", "--without-pip", copy / ".venv"], check=True, env=surroundings())
+    (copy / ".venv/left-over").touch()
     return copy, start(copy, "lab")
 
 
@@ -143,13 +145,13 @@ def assert_one_line(ran, *words):
 # Setting up
 
 
-def test_the_first_start_makes_the_environment_and_hands_over(fresh):
+def test_the_first_start_makes_the_environment_anew_and_hands_over(fresh):
     copy, ran = fresh
     env = copy / ".venv"
     assert ran.code == 0, ran.err
     assert f"Making the environment {env}" in ran.out and f"Installing the packages into {env}" in ran.out
     assert "Successfully installed tiny-1" in ran.out  # pip's own progress is shown
-    assert installed(env, "tiny")
+    assert installed(env, "tiny") and not (env / "left-over").exists()
     assert ran.handed.name == "jupyterlab.py"
     assert Path(ran.handed.python) == env / PYTHON
     assert Path(ran.handed.path) == (env / PYTHON).parent
@@ -215,16 +217,6 @@ def test_an_interrupted_set_up_is_completed_by_the_next_start(twin):
     ran = start(twin, "lab")
     assert ran.code == 0 and "Installing" in ran.out
     assert stamp.exists()
-
-
-def test_a_half_made_environment_is_made_anew(tmp_path):
-    copy = write_copy(tmp_path / "copy")
-    subprocess.run([OUTSIDE, "-m", "venv", "--without-pip", copy / ".venv"], check=True, env=surroundings())
-    (copy / ".venv/left-over").touch()
-    ran = start(copy, "lab")
-    assert ran.code == 0, ran.err
-    assert "Making the environment" in ran.out
-    assert installed(copy / ".venv", "tiny") and not (copy / ".venv/left-over").exists()
 
 
 def test_an_active_environment_is_used(ready, tmp_path):
