@@ -62,11 +62,10 @@ def descend(
     start = surface.start if start is None else start
     if len(start) != 2 or not np.all(np.isfinite(start)):
         raise ValueError(f"start must be two finite numbers (x, y), got {start!r}")
-    if steps < 1 or noise < 0:
-        raise ValueError(f"steps must be at least 1 and noise at least 0, got {steps} and {noise}")
+    if steps < 1 or not 0 <= noise < np.inf:
+        raise ValueError(f"steps must be at least 1 and noise finite and at least 0, got {steps} and {noise}")
 
     parameter = torch.nn.Parameter(torch.tensor(start, dtype=torch.float64))
-    slope = torch.zeros_like(parameter)
     optimizer = make_optimizer([parameter])
     if not isinstance(optimizer, Optimizer):
         raise ValueError(f"make_optimizer must return a torch.optim.Optimizer, got {type(optimizer).__name__}")
@@ -75,15 +74,15 @@ def descend(
     wants_closure = _requires_closure(optimizer)
     take_step = optimizer.step if scheduler else _step_without_profiler(optimizer)
 
-    # NumPy views share memory with the tensors and read or write one number without torch's overhead per call.
-    point, slope_view = parameter.detach().numpy(), slope.numpy()
+    # A NumPy view shares the parameter's memory and reads one number without torch's overhead per call.
+    point = parameter.detach().numpy()
     disturbance = np.random.default_rng(seed).normal(scale=noise, size=(steps, 2)) if noise else np.zeros((steps, 2))
 
-    def set_gradient(step):
+    def set_gradient(point, step):
+        # A new tensor every time, as after zero_grad(): the optimizer may have changed or kept the last one.
         dx, dy = surface.gradient(point[0], point[1])
-        slope_view[0] = dx + disturbance[step, 0]
-        slope_view[1] = dy + disturbance[step, 1]
-        parameter.grad = slope  # again at every step: the optimizer may have replaced or dropped it
+        slope = np.array((dx + disturbance[step, 0], dy + disturbance[step, 1]))
+        parameter.grad = torch.from_numpy(slope)
 
     path, lr = np.full((steps + 1, 2), np.nan), np.full(steps, np.nan)
     path[0] = point
@@ -92,14 +91,15 @@ def descend(
         for step in range(steps):
 
             def closure(step=step):
-                set_gradient(step)
-                return torch.tensor(surface.loss(*parameter.detach().numpy()))
+                here = parameter.detach().numpy()  # the optimizer may have moved to other memory before it asks
+                set_gradient(here, step)
+                return torch.tensor(surface.loss(*here))
 
             lr[step] = optimizer.param_groups[0].get("lr", np.nan)
             if wants_closure:
                 take_step(closure)
             else:
-                set_gradient(step)
+                set_gradient(point, step)
                 take_step()
             if parameter.data_ptr() != point.ctypes.data:  # an optimizer that assigns `p.data` moves to new memory
                 point = parameter.detach().numpy()
@@ -111,8 +111,8 @@ def descend(
                 scheduler.step(surface.loss(point[0], point[1])) if wants_loss else scheduler.step()
         loss = np.asarray(surface.loss(path[:, 0], path[:, 1]))
 
-    label = label or f"{type(optimizer).__name__}, lr {lr[0]:.3g}"
-    return Trace(label, path, loss, lr, diverged_at)
+    name = type(optimizer).__name__
+    return Trace(label or (name if np.isnan(lr[0]) else f"{name}, lr {lr[0]:.3g}"), path, loss, lr, diverged_at)
 
 
 def _requires_closure(optimizer: Optimizer) -> bool:
