@@ -77,7 +77,7 @@ def write_copy(folder):
 
 
 def surroundings(**changes):
-    """The variables of this process but for those that lead pip or Python elsewhere; no index unless a test names one."""
+    """The variables of this process but for those that lead pip or Python astray; no index unless a test names one."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON", "VIRTUAL_ENV"))}
     here_only = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     return {**kept, **here_only, **changes}
@@ -112,7 +112,7 @@ def launcher(copy):
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
-    """A copy after its first start, which found a half-made .venv, and what that start said. Tests leave it as it is."""
+    """A copy after its first start, which found a half-made .venv, and what that start said. No test changes it."""
     copy = write_copy(tmp_path_factory.mktemp("launcher") / "a workshop")
     subprocess.run([OUTSIDE, "-m", "venv", "--without-pip", copy / ".venv"], check=True, env=surroundings())
     (copy / ".venv/left-over").touch()
@@ -258,7 +258,7 @@ def test_lab_opens_the_notebook_by_its_number(ready, number, stem):
         (["test"], "pytest.py", ["-n", "auto"]),
         (["test", "--", "-k", "a or b"], "pytest.py", ["-k", "a or b"]),
         (["refresh"], "refresh.py", []),
-        (["refresh", "1", "2"], "refresh.py", ["1", "2"]),
+        (["refresh", "1", "2", "--", "--verbose"], "refresh.py", ["1", "2", "--verbose"]),
     ],
 )
 def test_arguments_and_exit_code_are_passed_on(ready, words, name, arguments):
@@ -349,6 +349,11 @@ def test_any_python_3_can_read_it_and_it_needs_only_the_standard_library():
 # JupyterLab itself
 
 
+def answers(port, host="127.0.0.1"):
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) == 0
+
+
 def fetch(url):
     """Status and body of a page."""
     try:
@@ -385,6 +390,9 @@ def test_jupyterlab_answers_only_here_and_only_with_its_token(twin, tmp_path):
         address = next(word for word in said.split() if "?token=" in word)
         host, token = f"http://127.0.0.1:{port}", address.split("?token=")[1]
         assert address.startswith(f"{host}/lab/tree/notebooks/02-built-in-optimizers.ipynb?")
+        while not answers(port):  # JupyterLab prints the address a little before it listens
+            assert server.poll() is None and time.monotonic() < deadline, said
+            time.sleep(0.1)
         assert fetch(f"{host}/api/status")[0] == 403
         assert fetch(f"{host}/api/status?token={token}")[0] == 200
         status, page = fetch(address)
@@ -392,8 +400,7 @@ def test_jupyterlab_answers_only_here_and_only_with_its_token(twin, tmp_path):
         news = fetch(f"{host}/lab/api/settings/@jupyterlab/apputils-extension:notification?token={token}")[1]
         assert json.loads(news)["schema"]["properties"]["fetchNews"]["default"] == "false"  # so it does not ask, either
         if sys.platform == "linux":  # a server on all interfaces would answer here
-            with socket.socket() as probe:
-                assert probe.connect_ex(("127.0.0.2", port)) != 0
+            assert not answers(port, "127.0.0.2")
     finally:
         server.terminate()
         try:
