@@ -1,7 +1,7 @@
 """What nbval lacks: pictures are compared, a dead kernel is noticed at once, displays may be updated.
 
-pyproject.toml loads this file as a plugin (`-p tests.conftest`), so that it also holds when only a notebook is named on the
-command line; pytest then finds it again as the conftest of tests/, and the second time nothing is left to do.
+pyproject.toml loads this file as a plugin (`-p tests.conftest`), so that it also holds when only a notebook is named on
+the command line; pytest then finds it again as the conftest of tests/, and the second time nothing is left to do.
 """
 
 import base64
@@ -20,7 +20,7 @@ from PIL import Image
 
 # A pixel counts as different when a channel (0 to 255) is off by more than this: rounding stays at 1 or 2.
 CHANNEL_TOLERANCE = 24
-# The share of pixels that may: a marker that lands one pixel aside takes 0.004 % of a figure, a changed digit over 0.01 %.
+# The share of pixels that may: a marker that lands one pixel aside is 0.004 % of a figure, a changed digit over 0.01 %.
 PIXEL_TOLERANCE = 5e-5
 POLL_SECONDS = 0.5
 

@@ -1,7 +1,7 @@
 """Run notebooks and store their outputs: `python -m utils.refresh [NUMBER ...]`, without a number all of them.
 
-What is stored is the same on every run, so that a difference in git is a difference in what a lesson shows: nothing that
-is random (ids of widgets) or belongs to one machine (times, versions, paths, addresses). The sources are never written.
+What is stored is the same on every run, so that a difference in git is a difference in what a lesson shows: nothing
+that is random (ids of widgets) or of one machine (times, versions, paths, addresses). The sources are never rewritten.
 """
 
 import argparse
@@ -31,7 +31,7 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 VOLATILE = {"ExecuteTime", "collapsed", "execution", "scrolled", "signature", "trusted", "vscode", "widgets"}
 
 DATA_URI = re.compile(r"data:[\w/+.-]+;base64,[A-Za-z0-9+/=\s]+")
-MACHINE_PATH = re.compile(r"(?<![\w.])/(?:root|home|work|tmp|Users)/\S*|\b[A-Z]:\\+Users\b\S*|\S*\bsite-packages\b\S*")
+MACHINE_PATH = re.compile(r"(?<![\w.])/(?:root|home|work|tmp|Users)/\S*|\b[A-Z]:\\+Users\b\S*|\bsite-packages\b\S*")
 ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
 
 
@@ -51,8 +51,8 @@ class RunningPython(KernelSpecManager):
 def refresh(path: Path, *, cell_seconds: float = CELL_SECONDS) -> bool:
     """Execute the notebook in a fresh kernel, store its outputs; return whether the file changed.
 
-    Raises RefreshError, and leaves the file as it was, when a cell fails, takes longer than `cell_seconds`, is empty or shows
-    what belongs to this machine, when two cells share an id, or when the file was saved by someone else meanwhile.
+    Raises RefreshError, and leaves the file as it was, when a cell fails, takes longer than `cell_seconds`, is empty or
+    shows what belongs to this machine, when two cells share an id, or when someone else saved the file meanwhile.
     """
     before = path.read_bytes()
     notebook = load(path)
