@@ -79,7 +79,7 @@ class Canvas:
 def flatten(plot: PlotWidget) -> bytes:
     """PNG of what the browser shows: the background and, over it, the frame's lines, dots and words."""
     width, height = plot.size
-    figure = Figure(figsize=(width / 100, height / 100), dpi=100)
+    figure = Figure(figsize=(width / 100, height / 100), dpi=100, layout="none")  
     ax = figure.add_axes((0, 0, 1, 1))
     ax.imshow(plt.imread(BytesIO(plot.background)), extent=(0, width, height, 0), aspect="auto")
     ax.set(xlim=(0, width), ylim=(height, 0))
