@@ -122,12 +122,15 @@ def surface_traces(
             if k + 1 < len(path):
                 arrow = {"arrowstyle": "-|>", "color": color, "linewidth": 1.8, "shrinkA": 0, "shrinkB": 0}
                 ax.annotate("", path[k + 1], path[k], arrowprops=arrow, zorder=5)
-        text = trace.label + (f" (diverged at step {trace.diverged_at})" if trace.diverged_at is not None else "")
-        ends.append((_last_visible(path, surface.window), text, color))
+        ax.plot(*path[0], "s", color="black", markersize=7, zorder=5)
+        ends.append((_last_visible(path, surface.window), _named(trace), color))
     _label_points(ax, ends)
-    ax.plot(*traces[0].path[0], "s", color="black", markersize=7, zorder=5)
     ax.set_label("; ".join([f"Paths on {surface.name}", *map(describe, traces)]))
     return ax
+
+
+def _named(trace: Trace) -> str:
+    return trace.label + (f" (diverged at step {trace.diverged_at})" if trace.diverged_at is not None else "")
 
 
 def _last_visible(path, window) -> np.ndarray:
@@ -136,29 +139,30 @@ def _last_visible(path, window) -> np.ndarray:
     return path[np.flatnonzero(inside)[-1]] if inside.any() else path[0]
 
 
+def _spread(wanted, apart: float, low: float, high: float) -> np.ndarray:
+    """Heights close to the `wanted` ones, at least `apart` from each other and within low…high while there is room."""
+    wanted = np.clip(np.asarray(wanted, dtype=float), low, high)
+    placed, steps = np.empty(len(wanted)), apart * np.arange(len(wanted))
+    order = np.argsort(wanted, kind="stable")
+    upward = np.maximum.accumulate(wanted[order] - steps) + steps  # each at its place or above the one below it
+    placed[order] = np.minimum(upward, high - steps[::-1])  # and all of them down again where the top is too full
+    return placed
+
+
 def _label_points(ax: Axes, ends) -> None:
     """Write each (point, text, colour) beside its point, moved up or down until no two labels of the axes overlap."""
-    if not ends:
-        return
     figure = ax.figure
     figure.draw_without_rendering()  # settles the layout, so that points have their final place
     line = 1.35 * plt.rcParams["font.size"] * figure.dpi / 72
     box = ax.get_window_extent()
-    placed: list[float] = []
-    for point, text, color in sorted(ends, key=lambda end: -ax.transData.transform(end[0])[1]):
-        x, y = ax.transData.transform(point)
-        y = min(y + 0.8 * line, box.y1 - 0.7 * line)
-        if placed:
-            y = min(y, placed[-1] - line)
-        placed.append(y)
+    at = [ax.transData.transform(point) for point, _, _ in ends]
+    heights = _spread([y + 0.8 * line for _, y in at], line, box.y0 + 0.7 * line, box.y1 - 0.7 * line)
+    for (point, text, color), (x, y), height in zip(ends, at, heights, strict=True):
         to_left = x > (box.x0 + box.x1) / 2
         ax.annotate(
             text,
             point,
-            xytext=(
-                (x - ax.transData.transform(point)[0]) * 72 / figure.dpi + (-8 if to_left else 8),
-                (y - ax.transData.transform(point)[1]) * 72 / figure.dpi,
-            ),
+            xytext=(-8 if to_left else 8, (height - y) * 72 / figure.dpi),
             textcoords="offset points",
             ha="right" if to_left else "left",
             va="center",
@@ -175,14 +179,11 @@ def _label_right(ax: Axes, ends) -> None:
     ax.figure.draw_without_rendering()
     line = 1.3 * plt.rcParams["font.size"] * ax.figure.dpi / 72
     box = ax.get_window_extent()
-    lowest = box.y0 - line
-    for y, text, color in sorted(ends, key=lambda end: end[0]):
-        at = ax.transData.transform((ax.get_xlim()[1], y))[1]
-        at = max(min(max(at, box.y0), box.y1), lowest + line)
-        lowest = at
+    at = [ax.transData.transform((ax.get_xlim()[1], y))[1] for y, _, _ in ends]
+    for (_, text, color), height in zip(ends, _spread(at, line, box.y0, box.y1), strict=True):
         ax.annotate(
             text,
-            (1, (at - box.y0) / box.height),
+            (1, (height - box.y0) / box.height),
             xycoords="axes fraction",
             xytext=(6, 0),
             textcoords="offset points",
@@ -206,19 +207,21 @@ def loss_curves(
 ) -> Axes:
     """Loss against step, a line each, labelled at its end.
 
-    `curves` are traces, or label → array of shape (points,) or (points, seeds); with seeds the line is the median and
-    the band runs from the lowest to the highest seed. `x` gives the points' places (default 0, 1, 2, …). On a log scale
-    losses below `floor` are drawn at `floor`. Points that are not finite are left out.
+    `curves` are traces (one that diverged says so at its label), or label → array of shape (points,) or (points,
+    seeds); with seeds the line is the median and the band runs from the lowest to the highest seed. `x` gives the
+    points' places (default 0, 1, 2, …). Points that are not finite are left out; on a log scale losses below `floor`
+    are drawn at `floor`.
     """
-    if not isinstance(curves, Mapping):
-        curves = {trace.label: trace.loss for trace in curves}
+    curves = curves.items() if isinstance(curves, Mapping) else [(_named(trace), trace.loss) for trace in curves]
     ax = _axes(ax)
     ends, notes = [], []
-    for i, (label, values) in enumerate(curves.items()):
+    for i, (label, values) in enumerate(curves):
         values = np.asarray(values, dtype=float)
         values = values[:, None] if values.ndim == 1 else values
         values = np.where(np.isfinite(values), np.maximum(values, floor) if floor else values, np.nan)
         shown = np.isfinite(values).any(axis=1)
+        if not shown.any():
+            raise ValueError(f"{label}: no point is finite, so there is nothing to draw")
         places = np.arange(len(values)) if x is None else np.asarray(x)
         places, values = places[shown], values[shown]
         middle = np.nanmedian(values, axis=1)
@@ -254,7 +257,8 @@ def lr_sensitivity(
     ax = _axes(ax)
     ends, notes, crosses = [], [], []
     for i, (label, (lrs, losses)) in enumerate(results.items()):
-        lrs, losses = np.asarray(lrs, dtype=float), np.asarray(losses, dtype=float)
+        lrs, order = np.sort(np.asarray(lrs, dtype=float)), np.argsort(lrs)
+        losses = np.asarray(losses, dtype=float)[order]
         losses = losses[:, None] if losses.ndim == 1 else losses
         losses = np.where(np.isfinite(losses), losses, np.inf)
         middle = np.median(losses, axis=1)
@@ -270,19 +274,24 @@ def lr_sensitivity(
         ax.plot(lrs[best], middle[best], "o", markersize=11, markerfacecolor="none", color=color, markeredgewidth=2)
         crosses.append((lrs[~ok], color))
         ends.append((middle[ok][-1], label, color))
-        notes.append(
-            f"{label} is best at lr {lrs[best]:.2g} with {middle[best]:.2g}"
-            + (f" and diverges from lr {lrs[~ok].min():.2g} on" if (~ok).any() else "")
-        )
+        note = f"{label} is best at lr {lrs[best]:.2g} with {middle[best]:.2g}"
+        if not ok.all():
+            bad = [f"{lr:.2g}" for lr in lrs[~ok]]
+            note += (
+                f" and diverges from lr {bad[0]} on"
+                if ok[: -len(bad)].all()
+                else f" and diverges at lr {', '.join(bad)}"
+            )
+        notes.append(note)
     ax.set_xscale("log")
     if log:
         ax.set_yscale("log")
     ax.set(xlabel="lr", ylabel=ylabel)
     ax.set_title(title or "")
-    for lrs, color in crosses:
+    for row, (lrs, color) in enumerate(crosses):  # a row each: several may diverge at the same lr
         ax.plot(
             lrs,
-            np.full(len(lrs), 0.97),
+            np.full(len(lrs), 0.97 - 0.05 * row),
             "x",
             color=color,
             markersize=9,
@@ -290,7 +299,8 @@ def lr_sensitivity(
             transform=ax.get_xaxis_transform(),
         )
     if any(len(lrs) for lrs, _ in crosses):
-        ax.text(0.99, 0.9, "× diverged", transform=ax.transAxes, ha="right", va="top", color="0.3")
+        below = 0.95 - 0.05 * len(crosses)
+        ax.text(0.99, below, "× diverged", transform=ax.transAxes, ha="right", va="top", color="0.3")
     if len(results) > 1:
         _label_right(ax, ends)
     ax.set_label(f"{ylabel} against lr: " + "; ".join(notes))
