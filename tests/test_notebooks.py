@@ -431,7 +431,7 @@ def good() -> Notebook:
     img = '<img alt="a loss that falls &gt; slowly" src="data:image/png;base64,iVBORw0KGgo/home/x=">'
     answer = "```python\ndef half(x):\n    return x / 2\n```"
     sources = [
-        ("title", "markdown", "# A title\n\n[The end](#The-end), [`b`](b.ipynb#Part-of-b), ![a ravine from above](p.png)"),
+        ("title", "markdown", "# A title\n\n[End](#The-end), [`b`](b.ipynb#Part-of-b), ![a ravine from above](p.png)"),
         ("imports", "code", "import math"),
         ("idea", "markdown", "## An idea\n\n```sh\n# [no](link)\n```\nWhy `x[0](y)`? <https://pytorch.org>"),
         ("idea-plot", "code", "math.pi"),

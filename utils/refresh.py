@@ -105,7 +105,9 @@ def execute(notebook: NotebookNode, path: Path, *, cell_seconds: float) -> None:
             try:
                 client.execute_cell(cell, index)
             except CellExecutionError as error:
-                raise RefreshError(f"{path.name}, cell {cell.id}: {error.ename}: {error.evalue}") from None
+                line = re.search(r"^-+> *\d+ (.*)", re.sub(r"\x1b\[[\d;]*m", "", error.traceback), re.MULTILINE)
+                message = f"{error.ename}: {error.evalue}" + (f" at `{line[1].strip()}`" if line else "")
+                raise RefreshError(f"{path.name}, cell {cell.id}: {message}") from None
             except CellTimeoutError:
                 raise RefreshError(f"{path.name}, cell {cell.id}: not done after {cell_seconds:g} s") from None
             except DeadKernelError:
