@@ -26,6 +26,7 @@ class Lab:
     def __init__(self, name: str, plot: PlotWidget, controls: Mapping[str, ipywidgets.Widget], update: Callable):
         self.name, self.plot, self.controls, self._update = name, plot, dict(controls), update
         self.status = ipywidgets.HTML()
+        self._last_step = plot.step  # the browser will move plot.step itself
         for control in self.controls.values():
             control.observe(self._changed, names="value")
         self._changed()
@@ -63,10 +64,10 @@ class Lab:
 
     def widget(self) -> ipywidgets.Widget:
         hide_still = ipywidgets.HTML(f"<style>.lab-still-{self.name} {{ display: none !important }}</style>")
-        last = self.plot.step
+        step, last = self.plot.step, self._last_step
         # The step slider is the source of the links: jslink copies its source's value when it is shown.
-        scrub = ipywidgets.IntSlider(value=last, min=0, max=last, description="step", layout={"width": "360px"})
-        play = ipywidgets.Play(value=last, min=0, max=last, interval=40, show_repeat=False)
+        scrub = ipywidgets.IntSlider(value=step, min=0, max=last, description="step", layout={"width": "360px"})
+        play = ipywidgets.Play(value=step, min=0, max=last, interval=40, show_repeat=False)
         ipywidgets.jslink((scrub, "value"), (play, "value"))
         ipywidgets.jslink((scrub, "value"), (self.plot, "step"))
         box = ipywidgets.VBox(
@@ -187,7 +188,7 @@ class _EdgeGoals:
         """Note a run and return the list of goals as HTML."""
         fell = trace.diverged_at is None and trace.loss[-1] < trace.loss[0]
         quick = trace.steps_to(1e-6)
-        if kappa == 10 and any(start) and quick is not None and 0 < quick <= 40:
+        if kappa == 10 and all(start) and quick is not None and 0 < quick <= 40:
             self.reached[0] = True
         if kappa == 30 and all(start):
             self.down, self.up = (max(self.down, lr), self.up) if fell else (self.down, min(self.up, lr))
