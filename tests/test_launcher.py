@@ -71,7 +71,13 @@ def write_copy(folder):
         (folder / stand_in).parent.mkdir(exist_ok=True)
         (folder / stand_in).write_text(STAND_IN)
     (folder / "notebooks").mkdir()
-    for stem in ("00-start-here", "01-optimizer-concepts", "02-built-in-optimizers"):
+    for stem in (
+        "00-start-here",
+        "01-optimizer-concepts",
+        "02-built-in-optimizers",
+        "03a-first-part",
+        "03b-second-part",
+    ):
         (folder / f"notebooks/{stem}.ipynb").write_text("{}")
     return folder
 
@@ -242,6 +248,8 @@ def test_an_active_environment_is_used(ready, tmp_path):
         (("0",), "00-start-here"),
         (("2",), "02-built-in-optimizers"),
         (("02",), "02-built-in-optimizers"),
+        (("3",), "03a-first-part"),
+        (("03b",), "03b-second-part"),
     ],
 )
 def test_lab_opens_the_notebook_by_its_number(ready, number, stem):

@@ -186,6 +186,17 @@ def test_command_line(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err == "no notebook 07; there are: 00, 01\n"
     assert len(ran) == 3
 
+    for name in ("02a-third.ipynb", "02b-fourth.ipynb"):
+        write(tmp_path / name, "1")
+    for numbers, names in {("2",): ["02a-third.ipynb", "02b-fourth.ipynb"], ("2b",): ["02b-fourth.ipynb"]}.items():
+        ran.clear()
+        assert refresh.main(list(numbers), folder=tmp_path) == 0
+        assert ran == names
+    assert refresh.main(["2c"], folder=tmp_path) == 2
+    assert capsys.readouterr().err == "no notebook 02c; there are: 00, 01, 02a, 02b\n"
+    for name in ("02a-third.ipynb", "02b-fourth.ipynb"):
+        (tmp_path / name).unlink()
+
     def fail(path):
         raise refresh.RefreshError("00-first.ipynb, cell c0: ValueError: no")
 
