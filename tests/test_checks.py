@@ -6,12 +6,10 @@ import os
 import random
 import re
 import signal
-import subprocess
 import sys
 import threading
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -174,13 +172,23 @@ def loops_and_catches():
             pass
 
 
-def loops_and_catches_all():
-    while True:
+def refuses_to_stop():
+    end = time.monotonic() + 1.5  # else it would slow down all tests after this one
+    while time.monotonic() < end:
         try:
-            while True:
+            while time.monotonic() < end:
                 pass
         except BaseException:
             pass
+    return 2
+
+
+def loops_and_continues():
+    while True:
+        try:
+            sum(range(100))
+        except:  # noqa: E722 - as students do
+            continue
 
 
 def sleeps():
@@ -236,7 +244,7 @@ class Odd:
 HOSTILE = {
     "loop": (loops, "still running after 0.3 seconds"),
     "loop that catches": (loops_and_catches, "still running after 0.3 seconds"),
-    "loop that catches all": (loops_and_catches_all, "still running after 0.3 seconds"),
+    "loop that refuses": (refuses_to_stop, "still running after 0.3 seconds"),
     "sleep": (sleeps, "could not be stopped"),
     "exit": (exits, r"raised `SystemExit: 3` in line \d+: `sys.exit\(3\)`"),
     "interrupt": (interrupts, r"raised `KeyboardInterrupt` in line \d+: `raise KeyboardInterrupt`"),
@@ -270,7 +278,7 @@ def assert_threads_at_most(number):
     raise AssertionError(f"still running: {threading.enumerate()}")
 
 
-@pytest.mark.parametrize("function", [loops, loops_and_catches])
+@pytest.mark.parametrize("function", [loops, loops_and_catches, loops_and_continues])
 def test_an_endless_loop_is_really_stopped(function):
     before = threading.active_count()
     assert "could not" not in call(function, timeout=0.1).problem
@@ -399,11 +407,11 @@ def test_a_check_ends_within_five_seconds(function):
     assert not verdict and not verdict.untouched
 
 
-def test_a_process_with_an_abandoned_thread_still_ends():
-    code = "from utils.checks import call; import time; print(call(time.sleep, 60, timeout=0.1).problem[:12])"
-    root = Path(__file__).parents[1]
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=40)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "Your functio\n", "")
+def test_an_abandoned_thread_does_not_keep_the_process_alive():
+    before = set(threading.enumerate())
+    call(time.sleep, 2, timeout=0.05)
+    abandoned = set(threading.enumerate()) - before
+    assert len(abandoned) == 1 and all(thread.daemon for thread in abandoned)
 
 
 # --- gradient descent -----------------------------------------------------------------------------------------------
@@ -817,5 +825,5 @@ def test_mistakes_of_resume_are_named(name):
 )
 def test_a_verdict_is_the_same_the_second_time(judge, mistakes):
     """Notebooks store them: no address, no random number, no time may be in a message."""
-    for candidate, _ in list(mistakes.values())[::3]:
+    for candidate, _ in list(mistakes.values())[::6]:
         assert judge(candidate).message == judge(candidate).message

@@ -115,7 +115,7 @@ def call(function: Callable, *args, timeout: float = 3.0) -> Outcome:
     before = _snapshot(args)
     box = {}
 
-    # An event of our own: a join that an interrupt breaks takes the thread for dead.
+    # An event, since a thread whose join() is interrupted counts as dead ever after, even if it runs on.
     ended = threading.Event()
 
     def run():
@@ -135,7 +135,7 @@ def call(function: Callable, *args, timeout: float = 3.0) -> Outcome:
         try:
             in_time = _wait(ended, timeout)
         finally:  # also when the user interrupts
-            stopped = _stop(thread, ended)
+            stopped = ended.is_set() or _stop(thread)
     if not in_time:
         left = "" if stopped else " It could not be stopped: restart the kernel before you go on."
         return Outcome(problem=f"Your function was still running after {timeout:g} seconds: does its loop end?{left}")
@@ -199,13 +199,21 @@ def _wait(ended: threading.Event, seconds: float) -> bool:
     return ended.is_set()
 
 
-def _stop(thread: threading.Thread, ended: threading.Event) -> bool:
-    """Throw _Stop into the thread until it ends or GRACE is over: True if it ended."""
+def _stop(thread: threading.Thread) -> bool:
+    """Throw _Stop into the thread until it ends or GRACE is over: True if it ended.
+
+    A loop that catches everything ends when a throw hits it outside its `try`, which takes many, close together.
+    """
     end = time.monotonic() + GRACE
-    while not ended.is_set() and time.monotonic() < end:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_Stop))
-        ended.wait(0.05)
-    return ended.is_set()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        while thread.is_alive() and time.monotonic() < end:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_Stop))
+            time.sleep(0)  # let it run
+    finally:
+        sys.setswitchinterval(interval)
+    return not thread.is_alive()
 
 
 @contextlib.contextmanager
