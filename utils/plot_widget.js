@@ -1,5 +1,7 @@
 // The moving part of a lab: lines, dots and words in SVG over a picture. It knows nothing of scales or optimizers:
 // Python sends places in picture coordinates, float32, and says how each line and word looks.
+const BUTTONS = { "fa-play": "play or pause", "fa-pause": "play or pause", "fa-stop": "stop", "fa-retweet": "repeat" };
+
 const make = (parent, tag, attributes) => {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -46,14 +48,18 @@ function render({ model, el }) {
     });
     svg.setAttribute("aria-label", alt);
   };
-  // ipywidgets leaves handles and buttons without a name, and JupyterLab would take their arrow keys for shortcuts.
-  setTimeout(() => el.closest(".workshop-lab")?.querySelectorAll(".noUi-handle, button").forEach((control) => {
-    const label = control.closest(".jupyter-widgets")?.querySelector(".widget-label")?.textContent;
-    control.setAttribute("aria-label", label ?? (control.querySelector(".fa-play, .fa-pause") ? "play or pause" : "stop"));
+  // ipywidgets leaves handles and buttons without a name, a slider over options says the number of the option for its value,
+  // and JupyterLab would take the arrow keys for shortcuts.
+  const name = () => el.closest(".workshop-lab")?.querySelectorAll(".noUi-handle, button").forEach((control) => {
+    const slider = control.closest(".widget-slider");
+    const icon = Object.keys(BUTTONS).find((each) => control.querySelector("." + each));
+    control.setAttribute("aria-label", slider ? slider.querySelector(".widget-label").textContent : BUTTONS[icon]);
+    if (slider) control.setAttribute("aria-valuetext", slider.querySelector(".widget-readout").textContent);
     control.dataset.lmSuppressShortcuts = "true";
-  }), 300);
+  });
+  setTimeout(name, 300); // the controls may be there later than the plot
   picture(); draw();
   model.on("change:background", picture);
-  model.on("change:frame change:step", draw);
+  model.on("change:frame change:step", () => { draw(); name(); });
 }
 export default { render };
