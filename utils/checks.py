@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from utils._guard import NotYet, Outcome, Verdict, Wrong, call, check, same
 
 __all__ = ["NotYet", "Outcome", "Verdict", "Wrong", "call", "check"]
-__all__ += ["check_gradient_descent", "check_largest_stable_lr", "check_resume"]
+__all__ += ["check_gradient_descent", "check_largest_stable_lr", "check_one_step", "check_resume"]
 
 
 def _vector(*numbers: float) -> Tensor:
@@ -384,3 +384,40 @@ def _resume_mistake(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoi
             "The optimizer has a state, but not that of `checkpoint['optimizer']`: does anything change it afterwards?"
         )
     return "Model, state and lr are right before that step: does anything else change what a step does?"
+
+
+# --- one step, the exercise of the first notebook -------------------------------------------------------------------
+
+_STEPS = [(3.0, 2.0, 0.1), (-1.0, -4.0, 0.5), (0.0, 6.0, 0.01)]  # w, gradient, lr
+
+_ONE_STEP_MISTAKES = [
+    (lambda w, g, lr: w + lr * g, "It goes uphill: the gradient points to where the loss grows. Look at the sign."),
+    (lambda w, g, lr: w - g, "It moves by the whole gradient: where does `lr` come in?"),
+    (lambda w, g, lr: w - lr, "It moves by `lr` whatever the gradient is."),
+    (lambda w, g, lr: -lr * g, "That is the step alone: add it to where you are."),
+    (lambda w, g, lr: lr * g, "That is the length of the step: subtract it from where you are."),
+    (lambda w, g, lr: w, "`w` comes back as it was."),
+]
+
+
+@check
+def check_one_step(candidate) -> str:
+    """Judge `one_step(w, gradient, lr)`: where one step of gradient descent leads from the number `w`."""
+    for w, gradient, lr in _STEPS:
+        answer = call(candidate, w, gradient, lr).answer()
+        if isinstance(answer, bool) or not isinstance(answer, int | float):
+            raise Wrong(f"You returned an object of type `{type(answer).__name__}`: one number is asked for.")
+        if not math.isclose(answer, w - lr * gradient, rel_tol=1e-9, abs_tol=1e-12):
+            alike = (
+                message
+                for mistake, message in _ONE_STEP_MISTAKES
+                if all(_returns(candidate, step, mistake(*step)) for step in _STEPS)
+            )
+            hint = next(alike, "How far, and to which side, does the formula above tell you to go?")
+            raise Wrong(f"From w = {w:g} with gradient {gradient:g} and lr {lr:g} you come to {answer:g}. {hint}")
+    return "that is the step that every optimizer in this workshop is built around."
+
+
+def _returns(candidate, step, value: float) -> bool:
+    answer = call(candidate, *step).value
+    return isinstance(answer, int | float) and math.isclose(answer, value, rel_tol=1e-9, abs_tol=1e-12)
