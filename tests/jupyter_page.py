@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
-from playwright.sync_api import Browser, Error, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM_FLAGS = [
@@ -137,8 +137,16 @@ class NotebookPage:
 
     def run_all(self, shown: str = "svg.workshop-plot") -> None:
         """Run every cell and wait until what `shown` selects is there."""
-        self.page.locator(".jp-Notebook .jp-Cell").first.click()
-        self.menu("Run", "Run All Cells")
+        expect(self.page.locator(".jp-Toolbar-kernelName").first).to_contain_text("Python 3", timeout=30_000)
+        never_run = self.page.locator(".jp-CodeCell .jp-InputPrompt").first.filter(has_text="[ ]")
+        for _ in range(3):  # JupyterLab drops the request, without a word, while its kernel is still connecting
+            self.page.locator(".jp-Notebook .jp-Cell").first.click()
+            self.menu("Run", "Run All Cells")
+            try:
+                expect(never_run).to_have_count(0, timeout=8_000)
+                break
+            except AssertionError:
+                continue
         self.page.locator(shown).first.wait_for(timeout=60_000)
 
     def save(self, path: Path) -> None:
