@@ -115,8 +115,8 @@ def call(function: Callable, *args, timeout: float = 3.0) -> Outcome:
     before = _snapshot(args)
     box = {}
 
-    # An event, since a thread whose join() is interrupted counts as dead ever after, even if it runs on.
-    ended = threading.Event()
+    # Events, since a thread whose join() is interrupted counts as dead ever after, even if it runs on.
+    ended, quiet = threading.Event(), threading.Event()
 
     def run():
         try:
@@ -126,16 +126,24 @@ def call(function: Callable, *args, timeout: float = 3.0) -> Outcome:
         except BaseException as error:
             # Described here, not in the caller: str(error) is the student's code too.
             box["stub"], box["problem"] = _is_stub(error, function), _describe(error, function)
-        finally:
-            ended.set()
+        ended.set()
 
-    thread = threading.Thread(target=run, daemon=True)
+    def run_and_leave():
+        # A throw may come late, even while an earlier one is handled: hence the layers, and no end before all is quiet.
+        with contextlib.suppress(_Stop), contextlib.suppress(_Stop):
+            with contextlib.suppress(_Stop), contextlib.suppress(_Stop):
+                run()
+            ended.set()
+            quiet.wait(2 * GRACE)
+
+    thread = threading.Thread(target=run_and_leave, daemon=True)
     with _as_it_was():
         thread.start()
         try:
             in_time = _wait(ended, timeout)
         finally:  # also when the user interrupts
-            stopped = ended.is_set() or _stop(thread)
+            stopped = _stop(thread, ended)
+            quiet.set()
     if not in_time:
         left = "" if stopped else " It could not be stopped: restart the kernel before you go on."
         return Outcome(problem=f"Your function was still running after {timeout:g} seconds: does its loop end?{left}")
@@ -199,21 +207,23 @@ def _wait(ended: threading.Event, seconds: float) -> bool:
     return ended.is_set()
 
 
-def _stop(thread: threading.Thread) -> bool:
+def _stop(thread: threading.Thread, ended: threading.Event) -> bool:
     """Throw _Stop into the thread until it ends or GRACE is over: True if it ended.
 
     A loop that catches everything ends when a throw hits it outside its `try`, which takes many, close together.
     """
     end = time.monotonic() + GRACE
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
     try:
-        while thread.is_alive() and time.monotonic() < end:
+        while not ended.is_set() and thread.is_alive() and time.monotonic() < end:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_Stop))
+            if sys.getswitchinterval() == interval:
+                ended.wait(0.1)  # the first mostly does it
+                sys.setswitchinterval(1e-6)
             time.sleep(0)  # let it run
     finally:
         sys.setswitchinterval(interval)
-    return not thread.is_alive()
+    return ended.is_set() or not thread.is_alive()
 
 
 @contextlib.contextmanager
