@@ -208,6 +208,16 @@ def test_no_lr_warns_or_raises(name, lr):
     assert descend(SURFACES[name](), partial(optim.Adam, lr=lr * FAR), 5).diverged_at == 1
 
 
+def test_a_step_to_nan_is_a_divergence():
+    class ToNan(WithoutLr):
+        @torch.no_grad()
+        def step(self):
+            self.param_groups[0]["params"][0].mul_(math.nan)
+
+    trace = descend(ravine(), ToNan, 3)
+    assert trace.diverged_at == 1 and np.isnan(trace.loss).tolist() == [False, True, True, True]
+
+
 def test_steps_to():
     trace = descend(ravine(10), partial(optim.SGD, lr=0.15), 50)
     n = trace.steps_to(1e-3)
