@@ -236,7 +236,7 @@ def test_lines_of_the_still_picture_are_cut_off_at_their_panel(lab):
     above = round(1.6 * lab.plot.panels[0][1]) - 3
     one = plt.imread(BytesIO(lab.still().png))
     lab.set(lr=nearest(lab, 0.25))
-    assert drawn(lab)[2][:, 1].min() < 0
+    assert np.nanmin(drawn(lab)[2][:, 1]) < 0
     other = plt.imread(BytesIO(lab.still().png))
     np.testing.assert_array_equal(one[:above], other[:above])
     assert (one[above:] != other[above:]).any()
