@@ -5,7 +5,9 @@ descent    descend(): a real torch.optim optimizer walking a Surface; Trace, wha
 data       real data that ships with scikit-learn: split, scaled, seeded, no download
 training   train() and evaluate(): the plain loop on real data; History, what it measured
 plots      every figure: `ax` in, `ax` out; picture() puts it into the notebook with its alt text
-labs       the labs: sliders around a plot that moves
+labs       the labs: sliders around a plot that moves; race.py, lab_shell.py and plot_widget.py are their parts
+machine    is this machine ready for the workshop?
+refresh    runs notebooks and stores their outputs
 checks     Verdict, and the checks of the exercises
 
 Dependencies run one way: labs → plots → {descent, training} → {surfaces, data}; checks needs only torch.

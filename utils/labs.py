@@ -1,86 +1,21 @@
 """The labs: sliders around a plot whose still part is a picture and whose moving part is a few lines over it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from IPython.display import display
 from matplotlib.axes import Axes
 
 from utils.descent import descend
-from utils.plot_widget import Canvas, PlotWidget, flatten
-from utils.plots import Picture, surface_contours
+from utils.lab_shell import Lab
+from utils.plot_widget import Canvas, PlotWidget, Stills
+from utils.plots import surface_contours
+from utils.race import race
 from utils.surfaces import Surface, ravine
 
-
-class Lab:
-    """Controls around a PlotWidget. `update` turns the controls' values into a frame and a status line.
-
-    plot       the PlotWidget
-    controls   name → ipywidgets control, in the order of the Tab key; update gets their values by these names
-    update     (**values) → (frame, HTML to show under the frame's alt text, background PNG or None to keep the present)
-    """
-
-    def __init__(self, name: str, plot: PlotWidget, controls: Mapping[str, ipywidgets.Widget], update: Callable):
-        self.name, self.plot, self.controls, self._update = name, plot, dict(controls), update
-        self.status = ipywidgets.HTML()
-        self._last_step = plot.step  # the browser will move plot.step itself
-        for control in self.controls.values():
-            control.observe(self._changed, names="value")
-        self._changed()
-
-    @property
-    def values(self) -> dict:
-        return {name: control.value for name, control in self.controls.items()}
-
-    def set(self, **values) -> "Lab":
-        """Move controls by name, as a hand would; for notebooks that show a state, and for tests."""
-        unknown = values.keys() - self.controls.keys()
-        if unknown:
-            raise ValueError(f"this lab has no control {sorted(unknown)}; it has {list(self.controls)}")
-        for name, value in values.items():
-            self.controls[name].value = value
-        return self
-
-    def _changed(self, _=None) -> None:
-        frame, status, background = self._update(**self.values)
-        if background is not None and background != self.plot.background:
-            self.plot.background = background
-        self.plot.frame = frame
-        self.status.value = f'<div style="line-height: 1.5"><b>{frame["alt"]}</b>{status}</div>'
-
-    def still(self) -> Picture:
-        """The present state as a picture: what a page without a kernel shows."""
-        return Picture(flatten(self.plot), self.plot.frame["alt"], self.plot.size[0])
-
-    def _ipython_display_(self) -> None:
-        """Two outputs: the still picture for pages without a kernel, and the widget, whose style hides that picture."""
-        still = self.still()._repr_html_().replace("<img ", f'<img class="lab-still lab-still-{self.name}" ', 1)
-        display({"text/html": still, "text/plain": self.plot.frame["alt"]}, raw=True)
-        bundle = self.widget()._repr_mimebundle_()
-        display({**bundle, "text/plain": "Run this notebook to move the sliders of this lab."}, raw=True)
-
-    def widget(self) -> ipywidgets.Widget:
-        hide_still = ipywidgets.HTML(f"<style>.lab-still-{self.name} {{ display: none !important }}</style>")
-        step, last = self.plot.step, self._last_step
-        # The step slider is the source of the links: jslink copies its source's value when it is shown.
-        scrub = ipywidgets.IntSlider(value=step, min=0, max=last, description="step", layout={"width": "360px"})
-        play = ipywidgets.Play(value=step, min=0, max=last, interval=40, show_repeat=False)
-        ipywidgets.jslink((scrub, "value"), (play, "value"))
-        ipywidgets.jslink((scrub, "value"), (self.plot, "step"))
-        box = ipywidgets.VBox(
-            [
-                hide_still,
-                ipywidgets.HBox(list(self.controls.values()), layout={"flex_flow": "row wrap"}),
-                self.plot,
-                ipywidgets.HBox([scrub, play], layout={"flex_flow": "row wrap"}),
-                self.status,
-            ]
-        )
-        box.add_class("workshop-lab")
-        return box
+__all__ = ["Lab", "find_edge", "race"]
 
 
 def find_edge(make_optimizer: Callable = torch.optim.SGD, *, steps: int = 60) -> Lab:
@@ -92,8 +27,7 @@ def find_edge(make_optimizer: Callable = torch.optim.SGD, *, steps: int = 60) ->
     """
     kappas = [1, 3, 10, 30, 100]
     lrs = [float(f"{lr:.3g}") for lr in np.geomspace(0.003, 3, 351)]  # a key press changes lr by 2 %
-    # All stills now: drawn later, the first move of the κ slider would wait for each.
-    stills = {kappa: _edge_still(ravine(kappa), steps) for kappa in kappas}
+    stills = Stills(lambda kappa: _edge_still(ravine(kappa), steps), kappas)
     canvas, axes = stills[10]
     run = "#0072B2"
     plot = PlotWidget(

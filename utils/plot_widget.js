@@ -51,9 +51,10 @@ function render({ model, el }) {
   // ipywidgets leaves handles and buttons without a name, a slider over options says the number of the option for its value,
   // and JupyterLab would take the arrow keys for shortcuts.
   const name = () => el.closest(".workshop-lab")?.querySelectorAll(".noUi-handle, button").forEach((control) => {
-    const slider = control.closest(".widget-slider");
+    const slider = control.closest(".widget-slider"), row = control.closest(".workshop-row");
     const icon = Object.keys(BUTTONS).find((each) => control.querySelector("." + each));
-    control.setAttribute("aria-label", slider ? slider.querySelector(".widget-label").textContent : BUTTONS[icon]);
+    const label = slider ? slider.querySelector(".widget-label").textContent : BUTTONS[icon];
+    if (label) control.setAttribute("aria-label", row ? `${row.querySelector(".widget-checkbox").textContent.replace("\u200b", "")}, ${label}` : label);
     if (slider) control.setAttribute("aria-valuetext", slider.querySelector(".widget-readout").textContent);
     control.dataset.lmSuppressShortcuts = "true";
   });

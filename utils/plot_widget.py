@@ -3,6 +3,9 @@
 Drawing a figure anew takes 100 ms and more; moving a few hundred points over one that is already there takes a message.
 """
 
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -76,10 +79,33 @@ class Canvas:
         }
 
 
+class Stills(dict):
+    """key → (Canvas, its axes), drawn by `draw(key)` when first asked for.
+
+    Drawing takes a moment, so in a kernel all `keys` are drawn soon, between one message and the next: the first choice
+    of each then need not wait, nor does the lab's first picture.
+    """
+
+    def __init__(self, draw: Callable, keys: Iterable):
+        super().__init__()
+        self._draw, self._waiting = draw, list(keys)
+        with suppress(RuntimeError):  # no event loop: not in a kernel
+            asyncio.get_running_loop().call_later(0.5, self._draw_next)
+
+    def __missing__(self, key):
+        self[key] = self._draw(key)
+        return self[key]
+
+    def _draw_next(self) -> None:
+        if self._waiting:
+            self[self._waiting.pop(0)]
+            asyncio.get_running_loop().call_later(0.02, self._draw_next)
+
+
 def flatten(plot: PlotWidget) -> bytes:
     """PNG of what the browser shows: the background and, over it, the frame's lines, dots and words."""
     width, height = plot.size
-    figure = Figure(figsize=(width / 100, height / 100), dpi=100, layout="none")  
+    figure = Figure(figsize=(width / 100, height / 100), dpi=100, layout="none")
     ax = figure.add_axes((0, 0, 1, 1))
     ax.imshow(plt.imread(BytesIO(plot.background)), extent=(0, width, height, 0), aspect="auto")
     ax.set(xlim=(0, width), ylim=(height, 0))
