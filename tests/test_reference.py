@@ -102,7 +102,7 @@ def test_the_words_about_state_name_the_options_that_store_more(rows):
     assert rows["SGD"][1] == "0; 4 with momentum"
     assert rows["Adam"][1] == "8; 12 with amsgrad"
     assert rows["RMSprop"][1] == "4; 8 with momentum; 8 with centered"
-    assert rows["LBFGS"][1] == "8, and 8 more per iteration, up to history_size times"
+    assert rows["LBFGS"][1] == "8, plus 8 per step kept"
 
 
 def test_the_history_of_lbfgs_stops_growing_at_history_size():

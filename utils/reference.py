@@ -246,7 +246,7 @@ def _state_in_words(optimizer_class: type[Optimizer]) -> str:
     parameters = inspect.signature(optimizer_class).parameters
     if "history_size" in parameters:
         one, five, six = (state_bytes(optimizer_class, lr=0.1, tolerance_change=0, max_iter=n) for n in (1, 5, 6))
-        return f"{one:.2g}, and {six - five:.2g} more per iteration, up to history_size times"
+        return f"{one:.2g}, plus {six - five:.2g} per step kept"
     words = f"{state_bytes(optimizer_class):.2g}"
     for option, value in ADDS_STATE.items():
         if option in parameters and not parameters[option].default:
