@@ -100,9 +100,7 @@ def race(own: Mapping[str, Callable] | None = None) -> Lab:
 
     def setting(racer, values) -> tuple:
         """All that decides where this racer ends, but for lr and seed, as `run` takes it."""
-        left, right, bottom, top = PROBLEMS[values["problem"]][0].window
-        start = (left + values["x"] * (right - left), bottom + values["y"] * (top - bottom))
-        start = tuple(round(place, 4) for place in start)
+        start = _start(PROBLEMS[values["problem"]][0], values["x"], values["y"])
         return values["problem"], start, values["noise"], tuple((k, values[f"{racer.name} {k}"]) for k in racer.knobs)
 
     def run_at(racer, values, lr, seed=0) -> Trace | str:
@@ -117,11 +115,12 @@ def race(own: Mapping[str, Callable] | None = None) -> Lab:
             trace = run_at(racer, values, lr) if values[f"{racer.name} on"] else "not in the race"
             result = _result(trace, values["target"])
             results[racer.name].value = html.escape(result)
+            if values[f"{racer.name} on"]:
+                told.append(f"{racer.name}, lr {lr:.3g}: {result}")
             if not isinstance(trace, Trace):
                 moving += [(on_surface, [], []), (on_loss, [], []), (on_lr, [], []), (on_lr, [], [])]
                 labels.append((on_loss, STEPS, 1, ""))
                 continue
-            told.append(f"{racer.name}, lr {lr:.3g}: {result}")
             tuned_for, curve = tuned.get(racer.name, (None, []))
             curve = curve if tuned_for == setting(racer, values) else []  # an old curve would be wrong
             end = _shown(trace.loss[-1:])
@@ -136,7 +135,7 @@ def race(own: Mapping[str, Callable] | None = None) -> Lab:
         moving += [(on_surface, [start[0]], [start[1]]), (on_loss, [0, STEPS], [values["target"]] * 2)]
         alt = f"{STEPS} steps on the problem {values['problem']}. " + "; ".join(told or ["Nobody is in the race"]) + "."
         frame = canvas.frame(moving, labels, alt)
-        frame["texts"] = _beside(frame["texts"])
+        frame["texts"] = _beside(frame["texts"], canvas.size[1] - on_loss.bbox.y0)
         return frame, "", canvas.png
 
     def tune():
@@ -153,14 +152,16 @@ def race(own: Mapping[str, Callable] | None = None) -> Lab:
                     # As far down as the picture shows; of several, the smallest lr.
                     controls[f"{racer.name} lr"].value = TRIED[int(_shown(ends).argmin())]
 
-    def choose(_):
-        surface, noise = PROBLEMS[controls["problem"].value]
-        left, right, bottom, top = surface.window
-        with lab.hold():
-            controls["noise"].value = noise
-            controls["x"].value = (surface.start[0] - left) / (right - left)
-            controls["y"].value = (surface.start[1] - bottom) / (top - bottom)
+    def place():
+        surface, controls["noise"].value = PROBLEMS[controls["problem"].value]
+        controls["x"].value, controls["y"].value = _home(surface)
 
+    def choose(_):
+        with lab.hold():
+            place()
+
+    place()
+    controls["problem"].observe(choose, names="value")  # before the lab's own observer: it must not see the old start
     lab = Lab(
         "race",
         _plot(canvas, axes),
@@ -169,8 +170,6 @@ def race(own: Mapping[str, Callable] | None = None) -> Lab:
         actions={"tune all": tune},
         arrange=partial(_rows, racers, results),
     )
-    controls["problem"].observe(choose, names="value")
-    choose(None)
     return lab
 
 
@@ -225,6 +224,24 @@ def _rows(racers, results, lab: Lab, scrub) -> list[ipywidgets.Widget]:
     return [ipywidgets.HBox(above, layout=WRAP), lab.plot, ipywidgets.HBox([*lab.buttons.values(), scrub]), *rows]
 
 
+def _home(surface: Surface) -> tuple[float, float]:
+    """Where the sliders stand at the surface's own start: shares of its window in whole percents."""
+    left, right, bottom, top = surface.window
+    x, y = surface.start
+    return round((x - left) / (right - left), 2), round((y - bottom) / (top - bottom), 2)
+
+
+def _start(surface: Surface, x: float, y: float) -> tuple[float, float]:
+    """The start for the sliders' shares x and y: at home exactly the surface's own, which whole percents would miss.
+
+    Half a percent aside matters: on the ridge of the saddle nobody would ever leave it.
+    """
+    left, right, bottom, top = surface.window
+    home = _home(surface)
+    start = surface.start[0] + (x - home[0]) * (right - left), surface.start[1] + (y - home[1]) * (top - bottom)
+    return round(start[0], 4), round(start[1], 4)
+
+
 def _still(surface: Surface) -> tuple[Canvas, list[Axes]]:
     with plt.style.context("utils.workshop"):
         figure, axes = plt.subplots(1, 3, figsize=(10.8, 3.7), width_ratios=[1.25, 1, 1], layout="none")
@@ -275,11 +292,16 @@ def _result(trace: Trace | str, target: float) -> str:
     return f"loss {trace.loss[-1]:.1e}, " + ("target missed" if steps is None else f"target after {steps} steps")
 
 
-def _beside(texts, gap: float = 13.0) -> list[tuple]:
-    """Names to the right of their curves' ends, pushed apart from the top down until none overlaps another."""
+def _beside(texts, lowest: float, gap: float = 13.0) -> list[tuple]:
+    """Names to the right of their curves' ends, pushed apart until none overlaps another or lies below `lowest`."""
     placed, last = list(texts), -np.inf
-    for i in sorted((i for i, (_, _, text) in enumerate(texts) if text), key=lambda i: texts[i][1]):
+    order = sorted((i for i, (_, _, text) in enumerate(texts) if text), key=lambda i: texts[i][1])
+    for i in order:
         x, y, text = texts[i]
         last = max(y + 4, last + gap)  # the baseline of a word lies a little below its middle
         placed[i] = (x + 8, last, text)
+    for i in reversed(order):
+        x, y, text = placed[i]
+        placed[i] = (x, min(y, lowest), text)
+        lowest = placed[i][1] - gap
     return placed
