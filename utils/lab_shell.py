@@ -93,14 +93,16 @@ class Lab:
         display({**bundle, "text/plain": "Run this notebook to move the sliders of this lab."}, raw=True)
 
     def widget(self) -> ipywidgets.Widget:
-        hide_still = ipywidgets.HTML(f"<style>.lab-still-{self.name} {{ display: none !important }}</style>")
+        hidden = f".lab-still-{self.name} {{ display: none !important }}"
+        narrow = ".workshop-lab .widget-readout { min-width: 56px }"  # what it spares is the sliders'
+        look = ipywidgets.HTML(f"<style>{hidden} {narrow}</style>")
         step, last = self.plot.step, self._last_step
         # The step slider is the source of the links: jslink copies its source's value when it is shown.
         scrub = ipywidgets.IntSlider(value=step, min=0, max=last, description="step", layout={"width": "360px"})
         play = ipywidgets.Play(value=step, min=0, max=last, interval=40, show_repeat=False)
         ipywidgets.jslink((scrub, "value"), (play, "value"))
         ipywidgets.jslink((scrub, "value"), (self.plot, "step"))
-        box = ipywidgets.VBox([hide_still, *self._arrange(self, ipywidgets.HBox([scrub, play], layout=WRAP))])
+        box = ipywidgets.VBox([look, *self._arrange(self, ipywidgets.HBox([scrub, play], layout=WRAP))])
         box.add_class("workshop-lab")
         return box
 

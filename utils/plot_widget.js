@@ -58,7 +58,7 @@ function render({ model, el }) {
     if (slider) control.setAttribute("aria-valuetext", slider.querySelector(".widget-readout").textContent);
     control.dataset.lmSuppressShortcuts = "true";
   });
-  setTimeout(name, 300); // the controls may be there later than the plot
+  for (const ms of [300, 1000, 3000]) setTimeout(name, ms); // the controls may be there later than the plot
   picture(); draw();
   model.on("change:background", picture);
   model.on("change:frame change:step", () => { draw(); name(); });

@@ -197,7 +197,7 @@ def _controls(racers) -> dict[str, ipywidgets.Widget]:
             options=[(f"{lr:.2g}", lr) for lr in LRS],
             value=min(LRS, key=lambda lr, wanted=racer.lr: abs(lr - wanted)),
             description="lr",
-            layout={"width": "265px"},
+            layout={"width": "245px"},
             style={"description_width": "20px"},
         )
         for knob, (values, default) in racer.knobs.items():
@@ -205,8 +205,8 @@ def _controls(racers) -> dict[str, ipywidgets.Widget]:
                 options=[(f"{value:g}", value) for value in values],
                 value=default,
                 description=knob,
-                layout={"width": "205px"},
-                style={"description_width": "86px"},
+                layout={"width": "215px"},
+                style={"description_width": "76px"},
             )
     return controls
 
