@@ -78,17 +78,30 @@ def batches(loader):
     return [(x, y) for x, y in loader]
 
 
-def test_an_epoch_holds_every_row_once_in_batches_of_the_asked_size():
+def test_an_epoch_holds_rows_once_in_batches_of_the_asked_size_and_leaves_the_rest_out():
     dataset = data.wine()
     train, test = data.loaders(dataset, batch_size=32)
-    epoch = batches(train)
-    assert len(train) == len(epoch) == 5 and [len(x) for x, _ in epoch] == [32, 32, 32, 32, 5]
-    rows = torch.cat([torch.cat([x, y.unsqueeze(1).float()], 1) for x, y in epoch])
     expected = torch.cat([dataset.x_train, dataset.y_train.unsqueeze(1).float()], 1)
-    assert not torch.equal(rows, expected)
-    assert sorted(map(tuple, rows.tolist())) == sorted(map(tuple, expected.tolist()))
+    left_out = []
+    for _ in range(2):
+        epoch = batches(train)
+        assert len(train) == len(epoch) == 4 and [len(x) for x, _ in epoch] == [32] * 4
+        rows = set(map(tuple, torch.cat([torch.cat([x, y.unsqueeze(1).float()], 1) for x, y in epoch]).tolist()))
+        assert len(rows) == 128 and rows < set(map(tuple, expected.tolist()))
+        left_out.append(set(map(tuple, expected.tolist())) - rows)
+    assert left_out[0] != left_out[1]  # others sit out in the next epoch
     ((x, y),) = batches(test)
     assert len(test) == 1 and torch.equal(x, dataset.x_test) and torch.equal(y, dataset.y_test)
+
+
+def test_a_full_batch_holds_every_row_and_a_larger_one_is_refused():
+    dataset = data.wine()
+    ((x, y),) = batches(data.loaders(dataset, batch_size=133)[0])
+    assert not torch.equal(x, dataset.x_train)
+    torch.testing.assert_close(x.sum(0), dataset.x_train.sum(0))
+    assert torch.equal(y.bincount(), dataset.y_train.bincount())
+    with pytest.raises(ValueError, match="only 133 rows to train on"):
+        data.loaders(dataset, batch_size=134)
 
 
 def test_the_order_of_the_batches_is_the_seeds_and_leaves_the_global_random_state_alone():

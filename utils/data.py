@@ -61,12 +61,15 @@ def loaders(dataset: Dataset, *, batch_size: int = 32, seed: int = 0) -> tuple[D
     """A shuffled train loader and a test loader of one batch.
 
     The order of the batches depends on `seed` alone, not on the global random state, and is new in every epoch. Two
-    runs see the same batches if each gets loaders of its own from the same seed.
+    runs see the same batches if each gets loaders of its own from the same seed. All batches are of the same size: the
+    few rows left over at the end of an epoch sit it out, since a step on 3 rows is noisy enough to ruin a model.
     """
     if not isinstance(dataset, Dataset):
         raise TypeError(f"dataset is a {type(dataset).__name__}: pass what digits(), wine(), … return")
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size is {batch_size!r}: it counts rows, so use a whole number from 1 up")
+    if batch_size > len(dataset.x_train):
+        raise ValueError(f"batch_size is {batch_size}: {dataset.name} has only {len(dataset.x_train)} rows to train on")
     train = TensorDataset(dataset.x_train, dataset.y_train)
     test = TensorDataset(dataset.x_test, dataset.y_test)
     order = RandomSampler(train, generator=torch.Generator().manual_seed(_checked_seed(seed)))
@@ -76,7 +79,7 @@ def loaders(dataset: Dataset, *, batch_size: int = 32, seed: int = 0) -> tuple[D
 def _batches(rows: TensorDataset, order, batch_size: int) -> DataLoader:
     # The sampler hands over the row numbers of a whole batch, and batch_size=None says so: the tensors are indexed once
     # per batch, not once per row. A DataLoader draws a seed every epoch: its own generator spares the global one.
-    sampler = BatchSampler(order, batch_size, drop_last=False)
+    sampler = BatchSampler(order, batch_size, drop_last=True)
     return DataLoader(rows, sampler=sampler, batch_size=None, generator=torch.Generator().manual_seed(0))
 
 
