@@ -1,5 +1,6 @@
 """What every lab has in common: controls around a PlotWidget, a step slider with play, and a still picture."""
 
+import html
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 
@@ -79,7 +80,7 @@ class Lab:
         if background is not None and background != self.plot.background:
             self.plot.background = background
         self.plot.frame = frame
-        self.status.value = f'<div style="line-height: 1.5"><b>{frame["alt"]}</b>{status}</div>'
+        self.status.value = f'<div style="line-height: 1.5"><b>{html.escape(frame["alt"])}</b>{status}</div>'
 
     def still(self) -> Picture:
         """The present state as a picture: what a page without a kernel shows."""

@@ -36,7 +36,7 @@ class Racer:
     on: bool = True
 
 
-_SLOW, _FAST = (0.9, 0.99, 0.999), (0, 0.5, 0.8, 0.9, 0.95, 0.99)
+_SLOW, _FAST = (0.9, 0.99, 0.999), (0.0, 0.5, 0.8, 0.9, 0.95, 0.99)  # Adam refuses a 0 that is no float
 
 
 def _adam(params, *, lr, beta1, beta2):
@@ -130,7 +130,7 @@ def race(own: Mapping[str, Callable] | None = None) -> Lab:
                 (on_lr, TRIED[: len(curve)], curve),
                 (on_lr, [lr], end),
             ]
-            labels.append((on_loss, STEPS, end[0], racer.name))
+            labels.append((on_loss, STEPS, end[0], racer.name if len(racer.name) < 12 else racer.name[:10] + "…"))
         start = setting(racers[0], values)[1]
         moving += [(on_surface, [start[0]], [start[1]]), (on_loss, [0, STEPS], [values["target"]] * 2)]
         alt = f"{STEPS} steps on the problem {values['problem']}. " + "; ".join(told or ["Nobody is in the race"]) + "."
