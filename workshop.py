@@ -40,7 +40,7 @@ def lab(words, extra):
     number = re.escape(" ".join(words).lstrip("0") or "0")  # 2 and 02 mean 02, or 02a where there are 02a and 02b
     stem = next((stem for stem in stems if re.match(rf"0*{number}[a-z]?-", stem)), None)
     if stem is None:
-        raise Trouble(f"no notebook `{' '.join(words)}` among {', '.join(stems) or 'none'}; Jupyter's words follow --")
+        raise Trouble(f"no notebook `{' '.join(words)}` among {', '.join(stems) or 'none'}; Jupyter's go after `--`")
     # Not a file to open: with default_url the address that JupyterLab prints leads to the notebook as well.
     ours = [f"--ServerApp.root_dir={HERE}", f"--LabApp.default_url=/lab/tree/notebooks/{stem}.ipynb", "--ip=127.0.0.1"]
     ours += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
