@@ -255,7 +255,10 @@ def test_only_a_new_problem_sends_a_new_background(lab):
 
 @pytest.mark.parametrize(
     "problem, others",
-    [("plateau and cliff", {"Adagrad_on": True}), ("ravine, noisy", {"RMSprop_on": False, "Momentum_on": False})],
+    [
+        ("plateau and cliff", {"Adam_on": False, "Momentum_on": False}),
+        ("ravine, noisy", {"RMSprop_on": False, "Momentum_on": False}),
+    ],
 )
 def test_tuning_finds_the_best_of_the_lrs_tried(lab, runs, problem, others):
     move(lab, problem=problem, **others)

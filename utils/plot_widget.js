@@ -50,7 +50,7 @@ function render({ model, el }) {
   };
   // ipywidgets leaves handles and buttons without a name, a slider over options says the number of the option for its value,
   // and JupyterLab would take the arrow keys for shortcuts.
-  const name = () => el.closest(".workshop-lab")?.querySelectorAll(".noUi-handle, button").forEach((control) => {
+  const name = () => el.closest(".workshop-lab")?.querySelectorAll(".noUi-handle, button, select, input").forEach((control) => {
     const slider = control.closest(".widget-slider"), row = control.closest(".workshop-row");
     const icon = Object.keys(BUTTONS).find((each) => control.querySelector("." + each));
     const label = slider ? slider.querySelector(".widget-label").textContent : BUTTONS[icon];
