@@ -6,6 +6,7 @@
 import ast
 import contextlib
 import ctypes
+import dis
 import functools
 import html
 import inspect
@@ -19,7 +20,7 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,19 +80,25 @@ class Outcome:
     problem      why the call gave no value, or None
     untouched    True if the function is still the stub
     changed      sentence that names the arguments changed in place, or None
+    error        type and whole text of what the function raised, or None
     """
 
     value: object = None
     problem: str | None = None
     untouched: bool = False
     changed: str | None = None
+    error: str | None = None
 
-    def answer(self, *, may_change: bool = False) -> object:
-        """The value, for use in a check: raises Wrong or NotYet with the sentence if there is none to judge."""
+    def answer(self, *, may_change: bool = False, hints: Iterable[tuple[str, str]] = ()) -> object:
+        """The value, for use in a check: raises Wrong or NotYet with the sentence if there is none to judge.
+
+        `hints` are pairs (pattern, hint): added is the first whose pattern is in the error or in its line of code.
+        """
         if self.untouched:
             raise NotYet(self.problem)
         if self.problem:
-            raise Wrong(self.problem)
+            seen = f"{self.error}\n{self.problem}" if self.error else ""
+            raise Wrong("\n".join([self.problem, *[hint for pattern, hint in hints if re.search(pattern, seen)][:1]]))
         if self.value is None:
             raise Wrong("Your function returned None: is its `return` missing?")
         if self.changed and not may_change:
@@ -125,7 +132,9 @@ def call(function: Callable, *args, timeout: float = 3.0) -> Outcome:
             pass
         except BaseException as error:
             # Described here, not in the caller: str(error) is the student's code too.
-            box["stub"], box["problem"] = _is_stub(error, function), _describe(error, function)
+            box["error"] = _text(error)
+            box["stub"] = _is_stub(error, function, box["error"])
+            box["problem"] = _describe(error, function, box["error"])
         ended.set()
 
     def run_and_leave():
@@ -150,7 +159,7 @@ def call(function: Callable, *args, timeout: float = 3.0) -> Outcome:
     if box.get("stub") or box.get("value") is ...:
         return Outcome(problem=not_yet(name_of(function)), untouched=True)
     if "problem" in box:
-        return Outcome(problem=box["problem"])
+        return Outcome(problem=box["problem"], error=box["error"])
     return Outcome(value=box.get("value"), changed=_changes(function, before, args))
 
 
@@ -247,25 +256,42 @@ def _as_it_was():
         sys.setrecursionlimit(limit)
 
 
-def _describe(error: BaseException, function) -> str:
-    """Type, text and the last line of the student's own code on the way to the error."""
+def _text(error: BaseException) -> str:
+    """Type and text, of a length that can be searched."""
     try:
-        text = str(error).strip().split("\n")[0][:200]
+        text = str(error).strip()[:2000]
     except Exception:
         text = ""
-    what = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def in_short(error: str) -> str:
+    return error.split("\n")[0][:220]
+
+
+def _describe(error: BaseException, function, text: str) -> str:
+    """Type, text and the last line of the student's own code on the way to the error."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.filename == _file(function)]
     if not own:
-        return f"Your function raised `{what}`."
+        return f"Your function raised `{in_short(text)}`."
     line = own[-1].line
-    return f"Your function raised `{what}` in line {own[-1].lineno}" + (f": `{line}`" if line else ".")
+    return f"Your function raised `{in_short(text)}` in line {own[-1].lineno}" + (f": `{line}`" if line else ".")
 
 
-def _is_stub(error: BaseException, function) -> bool:
-    """True for `raise NotImplementedError` in the student's code itself; torch raises it too."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return isinstance(error, NotImplementedError) and frames[-1].filename == _file(function)
+def _is_stub(error: BaseException, function, text: str) -> bool:
+    """True for a bare `raise NotImplementedError` in the student's own code.
+
+    Python code of torch raises it too, and so does its C code, called from the student's line, which is no `raise`.
+    """
+    if not isinstance(error, NotImplementedError) or text != type(error).__name__:
+        return False
+    last = error.__traceback__
+    while last.tb_next:
+        last = last.tb_next
+    code = last.tb_frame.f_code
+    raised = code.co_code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+    return raised and code.co_filename == _file(function)
 
 
 def _file(function) -> str | None:

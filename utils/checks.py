@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from utils._guard import NotYet, Outcome, Verdict, Wrong, call, check, same
+from utils._guard import NotYet, Outcome, Verdict, Wrong, call, check, in_short, same
 
 __all__ = ["NotYet", "Outcome", "Verdict", "Wrong", "call", "check"]
 __all__ += ["check_gradient_descent", "check_largest_stable_lr", "check_one_step", "check_resume"]
@@ -44,6 +44,15 @@ _DESCENTS = {  # name: gradient, start, lr, steps
     "a single step": (lambda x: 2 * x, _vector(1.0, -2.0), 0.2, 1),
 }
 
+# (what is in the error, in its first line if after ^, or in its line of code; what to do about it)
+_DESCENT_HINTS = [
+    (r"^.*(dtype|can't be cast|scalar type)", "Make your tensors of the same dtype as `start`: `dtype=start.dtype`."),
+    (
+        r"requires?_grad|requires? grad|backward|\.grad\b|scalar outputs|differentiated",
+        "`gradient(x)` already is the gradient, a tensor like `x`: no autograd needed.",
+    ),
+]
+
 # What the mistake moves by, given the gradients so far, the step from 0 and lr; then what it looks like.
 _MOVES = [
     (lambda g, t, lr: 0 * g[-1], "No row differs from `start`: is the new point stored anywhere?"),
@@ -52,6 +61,14 @@ _MOVES = [
     (lambda g, t, lr: lr**2 * g[-1], "`lr` is in it twice: each step is `lr` squared times the gradient."),
     (lambda g, t, lr: lr / (t + 1) * g[-1], "Your `lr` shrinks from step to step: here it stays as it is."),
     (lambda g, t, lr: lr * g[0], "Every step uses the gradient at `start`: ask for it anew at each point."),
+    (
+        lambda g, t, lr: lr * g[0] * (t == 0),
+        "Every step goes out from `start`, so it always ends at the same point: go on from the newest point.",
+    ),
+    (
+        lambda g, t, lr: lr * (g[-1] - g[-2] if t else g[-1]),
+        "Every step subtracts from `start`, with the newest gradient: subtract from the newest point.",
+    ),
     (lambda g, t, lr: lr * sum(g), "Your gradients add up over the steps: that is momentum 1. Use only the newest."),
     (lambda g, t, lr: lr * g[-1] / g[-1].norm(), "All your steps are equally long: do not normalise the gradient."),
     (lambda g, t, lr: lr * g[-1].sign(), "Only the sign of the gradient counts in your step: its size should too."),
@@ -89,18 +106,21 @@ def check_gradient_descent(candidate) -> str:
     """Judge `gradient_descent(gradient, start, lr, steps)`: the path, shape (steps + 1, len(start)), start included."""
     for name, (gradient, start, lr, steps) in _DESCENTS.items():
         outcome = call(candidate, gradient, start.clone(), lr, steps)
-        path = outcome.answer(may_change=True)
+        path = outcome.answer(may_change=True, hints=_DESCENT_HINTS)
         truth = _sgd_path(gradient, start, lr, steps)
         where = f"On {name} (lr {lr}, {_count(steps)})"
         _judge_shape(path, truth, where)
         path = path.detach()
         if not path.isfinite().all():
             row = int((~path.isfinite()).any(1).nonzero()[0])
-            raise Wrong(f"{where} row {row} of your path is not finite: {_show(path[row])}.")
+            filled = (
+                "\nAll rows before it are right: was this one ever filled?" if _close(path[:row], truth[:row]) else ""
+            )
+            raise Wrong(f"{where} row {row} of your path is not finite: {_show(path[row])}.{filled if row else ''}")
         if not _close(path, truth):
             row = next(i for i in range(len(path)) if not _close(path[i], truth[i]))
             part = f"{where} you part from torch.optim.SGD at step {row}: {_show(path[row])}, not {_show(truth[row])}."
-            raise Wrong(f"{part}\n{_descent_mistake(path, truth, gradient, start, lr, steps)}")
+            raise Wrong(f"{part}\n{_descent_mistake(path, truth, row, gradient, start, lr, steps)}")
         if outcome.changed:
             raise Wrong(outcome.changed)
     return f"your path is that of `torch.optim.SGD` at every step of {len(_DESCENTS)} different descents."
@@ -122,11 +142,17 @@ def _judge_shape(path, truth: Tensor, where: str) -> None:
     shape, expected, path = tuple(path.shape), tuple(truth.shape), path.detach()
     rows, steps = shape[0] if shape else 0, len(truth) - 1
     hint = "One row per point, one column per parameter."
-    if len(shape) == 2 and shape[1] == expected[1]:
+    if shape == expected[::-1]:
+        hint = "Rows and columns are swapped: `torch.stack(points)` without a second argument makes each point a row."
+    elif len(shape) == 2 and shape[1] == expected[1]:
         if rows == steps and _close(path, truth[1:]):
             hint = "The first row should be `start` itself: keep it before you move."
         elif rows == steps and _close(path, truth[:-1]):
             hint = "The point after the last step is missing."
+        elif rows == 2 and _close(path, truth[[0, -1]]):
+            hint = "Those are the first and the last point: keep the ones between them too."
+        elif rows == 2:
+            hint = "That is a single step: is your `return` inside the loop?"
         elif rows > steps + 1:
             hint = f"That is {rows - 1} steps: how often does your loop run?"
     elif _close(path, truth[-1]):
@@ -136,16 +162,26 @@ def _judge_shape(path, truth: Tensor, where: str) -> None:
     raise Wrong(f"{where} your path has the shape {shape}, it should have {expected}. {hint}")
 
 
-def _descent_mistake(path, truth, gradient, start, lr, steps) -> str:
+def _descent_mistake(path, truth, row, gradient, start, lr, steps) -> str:
+    """What it looks like if the rows before `row` are right and that one is not."""
+    if row and not path[row:].any():
+        if row == steps:
+            return f"Row {row}, the last, holds only zeros: was it ever filled? Look where your loop ends."
+        returns = " Is your `return` inside the loop?" if row == 2 else ""
+        return f"Rows {row} to {steps} hold only zeros: were they ever filled?{returns}"
     for move, message in _MOVES:
         if _close(path, _mistaken_path(move, gradient, start, lr, steps)):
             return message
     if steps > 1 and _close(path, truth[-1].expand_as(path)):
         return "All rows are the last point: you stored one tensor many times and changed it in place. Store copies."
+    if row == 0:
+        return "Row 0 should be `start` itself: put it there before the loop."
     first, g = start - path[1], gradient(start)
     factor = float((first @ g) / (g @ g))
     if _close(path, _sgd_path(gradient, start, factor, steps)):
         return f"Every step is as long as if `lr` were {factor:.4g}: is the argument `lr` used as it is?"
+    if 1 < row == steps:
+        return f"All rows but row {row}, the last, are right: was it ever filled? Look where your loop ends."
     return "Compare that one step by hand: the point before it, minus `lr` times the gradient there."
 
 
@@ -179,10 +215,32 @@ _LRS = [
         "It looks like 2 / largest row sum: a bound on the eigenvalue, not its value.",
     ),
     (lambda h, e: e[-1] / 2, "It looks like the largest eigenvalue / 2: should a steeper loss allow a larger lr?"),
+    (
+        lambda h, e: 2 * e[0] / e[-1],
+        "It looks like 2 / κ, with κ = largest / smallest eigenvalue: "
+        "right only where the smallest is 1. Does that one matter?",
+    ),
+    (
+        lambda h, e: e[0] / e[-1],
+        "It looks like 1 / κ, with κ = largest / smallest eigenvalue: does the smallest one matter for the edge?",
+    ),
+    (
+        lambda h, e: e[-1] / e[0],
+        "It looks like κ, largest / smallest eigenvalue: it tells how many steps are needed, not how large one may be.",
+    ),
     (lambda h, e: e[-1], "It looks like the largest eigenvalue itself: that is a curvature, not yet a lr."),
     (lambda h, e: 2 / e[-1] ** 2, "It looks like 2 / largest eigenvalue squared: was the matrix multiplied by itself?"),
     (lambda h, e: 2 / e[-1].sqrt(), "It looks like 2 / root of the largest eigenvalue: take no root here."),
     (lambda h, e: 1 / e[0], "It looks like 1 / the smallest eigenvalue: which direction is the first to blow up?"),
+]
+
+
+_LR_HINTS = [
+    (
+        "(?i)complex",
+        "`torch.linalg.eigvals` is complex for every matrix, and complex numbers have no order. For symmetric matrices "
+        "there is `torch.linalg.eigvalsh`: real numbers, in ascending order.",
+    )
 ]
 
 
@@ -214,7 +272,7 @@ def check_largest_stable_lr(candidate) -> str:
     """Judge `largest_stable_lr(hessian)`: the lr above which gradient descent on ½ xᵀHx diverges."""
     for spectrum in _SPECTRA:
         hessian = _hessian(spectrum)
-        lr = _positive_number(call(candidate, hessian.clone()).answer(), len(spectrum))
+        lr = _lr_of(candidate, hessian)
         (below, steps), (above, last) = _last_loss(hessian, 0.98 * lr), _last_loss(hessian, 1.02 * lr)
         if below <= 1 < above:
             continue
@@ -223,17 +281,28 @@ def check_largest_stable_lr(candidate) -> str:
         else:
             ran = f"even at 1.02 × that the loss fell from 1 to {above:.2g} in {_count(last)}: too small"
         size = f"{len(spectrum)} × {len(spectrum)}"
-        raise Wrong(f"For a {size} matrix you give {lr:.4g}; {ran}.\n{_lr_mistake(lr, hessian)}")
+        raise Wrong(f"For a {size} matrix you give {lr:.4g}; {ran}.\n{_lr_mistake(candidate)}")
     return f"on {len(_SPECTRA)} matrices SGD falls at 0.98 × your lr and blows up at 1.02 × your lr: that is the edge."
 
 
-def _lr_mistake(lr: float, hessian: Tensor) -> str:
-    eigenvalues = torch.linalg.eigvalsh(hessian)
-    for formula, message in _LRS:
-        if math.isclose(lr, float(formula(hessian, eigenvalues)), rel_tol=1e-3):
-            return message
-    if any(math.isclose(lr, 2 / float(e), rel_tol=1e-3) for e in eigenvalues):
-        return "It looks like 2 / an eigenvalue that is not the largest: `torch.linalg.eigvals` does not sort them."
+def _lr_of(candidate, hessian: Tensor) -> float:
+    return _positive_number(call(candidate, hessian.clone()).answer(hints=_LR_HINTS), len(hessian))
+
+
+def _lr_mistake(candidate) -> str:
+    """The known mistake that gives the answer's lr on every matrix, since on one alone many look alike."""
+    hessians = [_hessian(spectrum) for spectrum in _SPECTRA]
+    try:
+        lrs = [_lr_of(candidate, hessian) for hessian in hessians]
+    except (Wrong, NotYet):
+        lrs = []
+    if lrs:
+        cases = [(lr, h, torch.linalg.eigvalsh(h)) for lr, h in zip(lrs, hessians, strict=True)]
+        for formula, message in _LRS:
+            if all(math.isclose(lr, float(formula(h, e)), rel_tol=1e-3) for lr, h, e in cases):
+                return message
+        if all(any(math.isclose(lr, 2 / x, rel_tol=1e-3) for x in e.tolist()) for lr, _, e in cases):
+            return "It looks like 2 / an eigenvalue that is not the largest: `torch.linalg.eigvals` does not sort them."
     return "Along an eigenvector with eigenvalue λ one step multiplies x by 1 - lr · λ: when does that stop shrinking?"
 
 
@@ -256,6 +325,25 @@ _RECIPES = {  # how the optimizers of the exercise are built; its checkpoint hol
     "SGD with momentum": lambda params: torch.optim.SGD(params, lr=0.1, momentum=0.9),
     "Adam": lambda params: torch.optim.Adam(params, lr=0.05),
 }
+_RESUME_HINTS = [
+    (
+        r'Unexpected key\(s\) in state_dict: "model", "optimizer"',
+        "`checkpoint` holds two state dicts: take `['model']` for the model.",
+    ),
+    (
+        r'Unexpected key\(s\) in state_dict: "state", "param_groups"',
+        "That is the state dict of the optimizer: take `['model']` for the model.",
+    ),
+    (
+        "KeyError: 'param_groups'",
+        "`checkpoint` holds two state dicts: take `['optimizer']` for the optimizer.",
+    ),
+    (
+        "KeyError: 'step'",  # Adam, given the state of another
+        "The state is of another class of optimizer than yours: build the optimizer with `make_optimizer`.",
+    ),
+    ("_IncompatibleKeys", "`load_state_dict` works in place and returns no model: do not assign what it returns."),
+]
 _LOWERED, _BEFORE, _AFTER = 0.02, 5, 5  # lr of the checkpoint, steps before it, steps after it
 
 
@@ -283,13 +371,13 @@ def check_resume(candidate) -> str:
     shared = False
     for name, make_optimizer in _RECIPES.items():
         model = _fresh_model(0)
-        optimizer = make_optimizer(model.parameters())
-        _steps(model, optimizer, range(_BEFORE))
-        optimizer.param_groups[0]["lr"] = _LOWERED
-        checkpoint = copy.deepcopy({"model": model.state_dict(), "optimizer": optimizer.state_dict()})
+        expected = make_optimizer(model.parameters())
+        _steps(model, expected, range(_BEFORE))
+        expected.param_groups[0]["lr"] = _LOWERED
+        checkpoint = copy.deepcopy({"model": model.state_dict(), "optimizer": expected.state_dict()})
         untouched = copy.deepcopy(checkpoint)
         further = range(_BEFORE, _BEFORE + _AFTER)
-        truth = _steps(model, optimizer, further)
+        truth = _steps(model, expected, further)
 
         made = []  # every model made for the student, with the parameters that it had at birth
 
@@ -298,7 +386,7 @@ def check_resume(candidate) -> str:
             made.append((fresh, list(fresh.parameters())))
             return fresh
 
-        resumed = call(candidate, checkpoint, make_model, make_optimizer).answer()
+        resumed = call(candidate, checkpoint, make_model, make_optimizer).answer(hints=_RESUME_HINTS)
         model, optimizer = _judge_pair(resumed)
         _judge_parameters(model, optimizer, made)
         shapes = [
@@ -309,7 +397,15 @@ def check_resume(candidate) -> str:
                 "The model that you return has other parameters than `checkpoint['model']`: take `make_model()`."
             )
         suspicion = _resume_mistake(model, optimizer, untouched)
-        path = call(_steps, model, optimizer, further).answer(may_change=True)
+        other_class = type(optimizer) is not type(expected)
+        if other_class:
+            kinds = f"Your optimizer is of the class `{type(optimizer).__name__}`, that of the checkpoint of"
+            suspicion = f"{kinds} `{type(expected).__name__}`: build the optimizer with `make_optimizer`."
+        outcome = call(_steps, model, optimizer, further)
+        if outcome.error:  # raised in no line of the student's
+            raised = f"With {name} the run cannot go on: a step raises `{in_short(outcome.error)}`."
+            raise Wrong(f"{raised}\n{suspicion}" if other_class else raised)
+        path = outcome.answer(may_change=True)
         for number, (ours, theirs) in enumerate(zip(truth, path, strict=True), start=1):
             if not all(map(torch.equal, ours, theirs)):
                 gap = max(float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True))
@@ -341,9 +437,15 @@ def _judge_pair(resumed) -> tuple[nn.Module, torch.optim.Optimizer]:
     first, second = resumed
     if isinstance(first, torch.optim.Optimizer) and isinstance(second, nn.Module):
         raise Wrong("You returned (optimizer, model): the model comes first.")
-    for thing, kind in ((first, nn.Module), (second, torch.optim.Optimizer)):
-        if not isinstance(thing, kind):
-            raise Wrong(f"In your pair there is a `{type(thing).__name__}` where a {kind.__name__.lower()} should be.")
+    for thing, kind, name in ((first, nn.Module, "model"), (second, torch.optim.Optimizer, "optimizer")):
+        if isinstance(thing, kind):
+            continue
+        found = "None" if thing is None else f"a `{type(thing).__name__}`"
+        hint = ""
+        if thing is None or type(thing).__name__ == "_IncompatibleKeys":  # what load_state_dict returns
+            hint = f" `load_state_dict` works in place and returns no {name}: do not assign what it returns."
+        should = "a module" if kind is nn.Module else "an optimizer"
+        raise Wrong(f"In your pair there is {found} where {should} should be.{hint}")
     return first, second
 
 
@@ -359,12 +461,12 @@ def _judge_parameters(model: nn.Module, optimizer: torch.optim.Optimizer, made: 
         )
     if any(model is fresh and held & {id(p) for p in birth} for fresh, birth in made):
         raise Wrong(
-            "Your optimizer holds the parameters that the model had before they were replaced: it steps, and nothing "
-            "moves. Which has to come first, or is replacing needed at all?"
+            "Your optimizer holds the parameters that the model had before they were replaced. Those get no gradient, "
+            "so `step()` skips them. Which has to come first, or is replacing needed at all?"
         )
     raise Wrong(
-        "Your optimizer was built on another model than the one you return: it steps, and nothing moves. How many "
-        "models do you make?"
+        "Your optimizer was built on another model than the one you return. The parameters that it holds get no "
+        "gradient, so `step()` skips them, and your model stays as it is. How many models do you make?"
     )
 
 
