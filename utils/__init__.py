@@ -6,9 +6,12 @@ data       real data that ships with scikit-learn: split, scaled, seeded, no dow
 training   train() and evaluate(): the plain loop on real data; History, what it measured
 plots      every figure: `ax` in, `ax` out; picture() puts it into the notebook with its alt text
 labs       the labs: sliders around a plot that moves; race.py, lab_shell.py and plot_widget.py are their parts
+sweeps     sweep(): every lr and every seed trained at once by one optimizer; Sweep, with the lr tuned fairly
+reference  tables of optimizers and their parameters, written by the installed torch
 machine    is this machine ready for the workshop?
 refresh    runs notebooks and stores their outputs
-checks     Verdict, and the checks of the exercises
+checks     Verdict, and the checks of the exercises (checks02 and checks02b: those of notebooks 02a and 02b)
 
-Dependencies run one way: labs → plots → {descent, training} → {surfaces, data}; checks needs only torch.
+Dependencies run one way: labs → plots → {descent, training, sweeps} → {surfaces, data}; checks and reference need
+only torch (and, where an exercise walks a surface, descent).
 """
