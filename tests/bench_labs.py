@@ -1,7 +1,8 @@
-"""How long a student waits: `python tests/bench_labs.py` measures Lab 1 in JupyterLab and prints a table.
+"""How long a student waits: `python tests/bench_labs.py` measures the labs in JupyterLab and prints a table.
 
 From the key press to the new pixels, for Lab 1 and for the usual way, `interact` around a matplotlib figure of the same
-three panels, in the same browser and kernel server. Beside it, the time of the optimizers alone.
+three panels, in the same browser and kernel server; then for Lab 2, with the pictures a second that its play shows.
+Beside them, the time of the optimizers alone.
 """
 
 import statistics
@@ -20,6 +21,7 @@ from utils.descent import descend
 from utils.surfaces import ravine
 
 LAB = ("from utils.labs import find_edge", "find_edge()")
+RACE = ("from utils.labs import race", "race()")
 USUAL = (
     "%matplotlib inline",
     """
@@ -52,7 +54,18 @@ def show(lr, kappa, x, y):
 """,
 )
 # What changes when the new picture is there: the lab's alt text, which it writes with the lines; the figure's img.
-PICTURE = {LAB: "svg.workshop-plot", USUAL: ".jp-OutputArea img[src^='data:image/png']"}
+PICTURE = {LAB: "svg.workshop-plot", RACE: "svg.workshop-plot", USUAL: ".jp-OutputArea img[src^='data:image/png']"}
+
+LR, KAPPA = ["ArrowRight"] * 48, ["ArrowRight", "ArrowRight", *["ArrowLeft"] * 4, "ArrowRight", "ArrowRight"] * 6
+# What is measured: row → slider and keys. In the race no press leads back to a setting that has been run before.
+ROWS = {
+    LAB: {"lr slider": ("lr", LR), "κ slider": ("κ = L/μ", KAPPA)},
+    USUAL: {"lr slider": ("lr", LR), "κ slider": ("κ = L/μ", KAPPA)},
+    RACE: {
+        "lr of one of four": ("Adam, lr", ["ArrowLeft"] * 48),
+        "start of all four": ("start x", ["ArrowRight"] * 48),
+    },
+}
 
 # Notes for each picture the time since the first key press not yet answered, up to the first task after the frame that
 # shows it. The usual way replaces its img, so what is watched is the document.
@@ -99,11 +112,11 @@ def waits(notebook: NotebookPage, label: str, keys: list[str]) -> list[float]:
     return page.evaluate("window.waits")
 
 
-def last_of_twenty(notebook: NotebookPage) -> tuple[float, float]:
+def last_of_twenty(notebook: NotebookPage, label: str) -> tuple[float, float]:
     """ms from the first and from the last of 20 quick presses to the final picture."""
     page = notebook.page
     page.evaluate("window.waits = []; window.first = window.begin = null; window.last = 0")
-    notebook.handle("lr").focus()
+    notebook.handle(label).focus()
     for _ in range(20):
         page.keyboard.press("ArrowRight")
     while True:  # the final picture is the one that no other follows within a second
@@ -111,6 +124,26 @@ def last_of_twenty(notebook: NotebookPage) -> tuple[float, float]:
         page.wait_for_timeout(1000)
         if seen and seen == page.evaluate("window.last"):
             return page.evaluate("[window.last - window.first, window.last - window.pressed]")
+
+
+# Times of the frames, as the browser counts them, in which the path of a racer was drawn anew.
+FRAMES = """selector => {
+  window.drawn = new Set();
+  new MutationObserver(() => requestAnimationFrame((time) => window.drawn.add(time)))
+    .observe(document.querySelector(selector), { attributeFilter: ["d"] });
+}"""
+
+
+def played(notebook: NotebookPage) -> float:
+    """New pictures per second while 100 steps are played."""
+    page = notebook.page
+    notebook.handle("step").press("Home")
+    page.wait_for_timeout(500)
+    page.evaluate(FRAMES, "svg.workshop-plot path")
+    page.get_by_role("button", name="play or pause").click()
+    page.wait_for_function("window.drawn.size && performance.now() - Math.max(...window.drawn) > 1000", timeout=60_000)
+    first, last, count = page.evaluate("(times => [times[0], times.at(-1), times.length])([...window.drawn])")
+    return 1000 * (count - 1) / (last - first)
 
 
 def measure(browser, jupyter, name: str, sources) -> None:
@@ -127,18 +160,16 @@ def measure(browser, jupyter, name: str, sources) -> None:
             })"""
         )
     notebook.page.evaluate(WATCH, PICTURE[sources])
-    waits(notebook, "lr", ["ArrowRight"] * 3)  # the first pictures warm up kernel and browser
-    rows = {
-        "lr slider": waits(notebook, "lr", ["ArrowRight"] * 48),
-        "κ slider": waits(
-            notebook, "κ = L/μ", ["ArrowRight", "ArrowRight", *["ArrowLeft"] * 4, "ArrowRight", "ArrowRight"] * 6
-        ),
-    }
+    slider, keys = next(iter(ROWS[sources].values()))
+    waits(notebook, slider, keys[:3])  # the first pictures warm up kernel and browser
+    rows = {row: waits(notebook, *slider_and_keys) for row, slider_and_keys in ROWS[sources].items()}
     for label, times in rows.items():
         p95 = sorted(times)[int(0.95 * len(times))]
         print(f"{name:10} {label:26} {statistics.median(times):7.0f} {p95:7.0f}   {len(times)} changes", flush=True)
-    first, last = last_of_twenty(notebook)
+    first, last = last_of_twenty(notebook, slider)
     print(f"{name:10} {'20 presses, from the last':26} {last:7.0f}           {first:.0f} from the first")
+    if sources is RACE:
+        print(f"{name:10} {'play, pictures a second':26} {played(notebook):7.1f}")
     notebook.page.close()
 
 
@@ -166,3 +197,4 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder, chromium() as browser, jupyter_lab(Path(folder)) as jupyter:
         measure(browser, jupyter, "Lab 1", LAB)
         measure(browser, jupyter, "interact", USUAL)
+        measure(browser, jupyter, "Lab 2", RACE)
