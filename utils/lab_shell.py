@@ -100,7 +100,7 @@ class Lab:
         step, last = self.plot.step, self._last_step
         # The step slider is the source of the links: jslink copies its source's value when it is shown.
         scrub = ipywidgets.IntSlider(value=step, min=0, max=last, description="step", layout={"width": "360px"})
-        play = ipywidgets.Play(value=step, min=0, max=last, interval=40, show_repeat=False)
+        play = ipywidgets.Play(value=step, min=0, max=last, interval=30, show_repeat=False)
         ipywidgets.jslink((scrub, "value"), (play, "value"))
         ipywidgets.jslink((scrub, "value"), (self.plot, "step"))
         box = ipywidgets.VBox([look, *self._arrange(self, ipywidgets.HBox([scrub, play], layout=WRAP))])
