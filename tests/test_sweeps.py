@@ -19,6 +19,15 @@ X = torch.randn(
 Y = torch.randn(STEPS, len(SEEDS), 8, generator=DRAW, dtype=torch.float64)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """On tensors this small a second thread only waits, and on a busy machine it waits long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def init(seed):
     draw = partial(torch.randn, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return {"W": draw(5, 4) / 2, "v": draw(4) / 2, "b": draw(())}
