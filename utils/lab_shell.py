@@ -3,6 +3,7 @@
 import html
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import ipywidgets
 from IPython.display import display
@@ -38,10 +39,17 @@ class Lab:
         self._arrange = arrange or _one_above_the_other
         self.buttons = {label: ipywidgets.Button(description=label) for label in actions or {}}
         for label, button in self.buttons.items():
-            button.on_click(lambda _, act=actions[label]: act())
+            button.on_click(partial(self._act, actions[label]))
         for control in self.controls.values():
             control.observe(self._changed, names="value")
         self._changed()
+
+    def _act(self, act: Callable, button: ipywidgets.Button) -> None:
+        button.disabled = True  # some take a second: the page shows that it is at work, and a second click waits
+        try:
+            act()
+        finally:
+            button.disabled = False
 
     @property
     def values(self) -> dict:
