@@ -64,6 +64,10 @@ def momentum_with_lr_inside(gradients, start, lrs, momentum, dampening, nesterov
     return torch.stack(path)
 
 
+def momentum_with_one_lr(gradients, start, lrs, *settings):
+    return momentum()(gradients, start, [lrs[0]] * len(lrs), *settings)
+
+
 def momentum_stored_once(*arguments):
     path = momentum()(*arguments)
     return path[-1].expand_as(path)
@@ -97,6 +101,35 @@ WRONG_MOMENTA = {
         momentum(first=lambda g, d: 0.1 * g, keep=lambda old, g, b, d: b * old + (1 - b) * g),
         "at step 1: .*\nYour buffer is a running average",
     ),
+    "average from the second step on": (
+        momentum(keep=lambda old, g, b, d: b * old + (1 - b) * g),
+        "at step 2: .*\nYour buffer is a running average",
+    ),
+    "average from the second step on, dampened": (
+        momentum(keep=lambda old, g, b, d: b * old + (1 - b) * (1 - d) * g),
+        "at step 2: .*\nYour buffer is a running average",
+    ),
+    "old buffer dampened": (
+        momentum(keep=lambda old, g, b, d: b * (1 - d) * old + g),
+        "dampening .*at step 2: .*\n`dampening` scales the new gradient only",
+    ),
+    "both dampened": (
+        momentum(keep=lambda old, g, b, d: (1 - d) * (b * old + g)),
+        "dampening .*at step 2: .*\n`dampening` scales the new gradient only",
+    ),
+    "both dampened from zero": (
+        momentum(first=lambda g, d: (1 - d) * g, keep=lambda old, g, b, d: (1 - d) * (b * old + g)),
+        "dampening .*at step 1: .*\n`dampening` scales the new gradient only",
+    ),
+    "dampening for its complement": (
+        momentum(keep=lambda old, g, b, d: b * old + d * g),
+        "at step 2: .*\nThe new gradient counts 1 - dampening times, not",
+    ),
+    "dampening for its complement, from zero": (
+        momentum(first=lambda g, d: d * g, keep=lambda old, g, b, d: b * old + d * g),
+        "at step 1: .*\nThe point never moves.* It counts 1 - dampening times",
+    ),
+    "first lr": (momentum_with_one_lr, r"lr falls .*at step 2: .*\nYou use lrs\[0\] at every step"),
     "lr inside": (momentum_with_lr_inside, "lr falls .*at step 2: .*\n`lr` is inside your buffer"),
     "lr twice": (lambda *a: momentum_with_lr_inside(*a, twice=True), "at step 1: .*\n`lr` is in it twice"),
     "Nesterov missing": (
@@ -111,6 +144,10 @@ WRONG_MOMENTA = {
     "Nesterov of the buffer": (
         momentum(step=lambda g, old, new, b, n: new + b * new if n else new),
         "Nesterov .*\nYour Nesterov step adds the buffer to itself",
+    ),
+    "Nesterov exchanged": (
+        momentum(step=lambda g, old, new, b, n: new + b * g if n else new),
+        "Nesterov .*at step 2: .*\nNesterov's roles are exchanged",
     ),
     "old buffer": (
         momentum(step=lambda g, old, new, b, n: old),
@@ -192,6 +229,28 @@ def adam_with(*, m_weight=None, v_weight=None, square=lambda g: g * g):
     return adam_path
 
 
+def adam_in_full(*, m_keep=None, v_keep=None, zeros=True, corrected=True, root=None, betas_used=None, square=None):
+    """Another student's Adam, with parts that `adam` lacks."""
+    m_keep = m_keep or (lambda old, g, b: b * old + (1 - b) * g)
+    v_keep = v_keep or m_keep
+    root = root or (lambda v, c, eps: (v / c) ** 0.5 + eps)
+    square = square or (lambda g: g**2)
+
+    def adam_path(gradients, start, lr, betas, eps):
+        b1, b2 = betas_used or betas
+        x, path = start, [start]
+        m, v = (0 * start, 0 * start) if zeros else (gradients[0], gradients[0] ** 2)
+        for k, g in enumerate(gradients):
+            if zeros or k:
+                m, v = m_keep(m, g, b1), v_keep(v, square(g), b2)
+            c1, c2 = (1 - b1 ** (k + 1), 1 - b2 ** (k + 1)) if corrected else (1, 1)
+            x = x - lr * (m / c1) / root(v, c2, eps)
+            path.append(x)
+        return torch.stack(path)
+
+    return adam_path
+
+
 def eps_before_correction(gradients, start, lr, betas, eps):
     path, m, v = [start], 0, 0
     for t, g in enumerate(gradients, start=1):
@@ -202,7 +261,7 @@ def eps_before_correction(gradients, start, lr, betas, eps):
     return torch.stack(path)
 
 
-@pytest.mark.parametrize("candidate", [adam(), adam_by_torch, adam_in_place])
+@pytest.mark.parametrize("candidate", [adam(), adam_by_torch, adam_in_place, adam_in_full()])
 def test_adam_passes_however_it_is_written(candidate):
     verdict = check_adam_path(candidate)
     assert verdict, verdict.message
@@ -229,6 +288,36 @@ WRONG_ADAMS = {
     "no root": (adam(step=lambda m, v, eps: m / (v + eps)), "\nThe root is missing"),
     "m with weight 1": (adam_with(m_weight=1), "\nm adds the whole gradient"),
     "v with weight 1": (adam_with(v_weight=1), "\nv adds the whole square"),
+    "no square, no abs": (
+        adam_in_full(square=lambda g: g),
+        r"step 1 is not finite: .*\nA root of a negative number .*Does v average g\*\*2",
+    ),
+    "product for power": (
+        adam(m_by=lambda b, t: 1 - b[0] * t, v_by=lambda b, t: 1 - b[1] * t),
+        r"step 2 is not finite: .*\nA root of a negative number .*a power, 1 - betas\[1\] \*\* t",
+    ),
+    "first gradient whole": (
+        adam_in_full(zeros=False, corrected=False),
+        "at step 2: .*\nm and v start at zero in Adam",
+    ),
+    "first gradient whole, and corrected": (adam_in_full(zeros=False), "step 1: .*\nm and v start at zero in Adam"),
+    "root before the correction": (
+        adam_in_full(root=lambda v, c, eps: v.sqrt() / c + eps),
+        "at step 1: .*\nCorrect v before you take the root",
+    ),
+    "root and eps before the correction": (
+        adam_in_full(root=lambda v, c, eps: (v.sqrt() + eps) / c),
+        "at step 1: .*\nCorrect v before you take the root",
+    ),
+    "weights exchanged": (
+        adam_in_full(m_keep=lambda old, g, b: (1 - b) * old + b * g),
+        "at step 1: .*\n.*beta is the weight of the old average",
+    ),
+    "multiplied by the correction": (
+        adam(m_by=lambda b, t: 1 / (1 - b[0] ** t), v_by=lambda b, t: 1 / (1 - b[1] ** t)),
+        "at step 1: .*\nYou multiply by the correction .*Divide by it",
+    ),
+    "fixed betas": (adam_in_full(betas_used=(0.9, 0.999)), "With other betas .*at step 2: .*\nUse `betas`"),
     "stored": (adam_that_stores, "at step 2: .*\nYou keep the corrected"),
     "another rule": (adam(step=lambda m, v, eps: m), "at step 1: .*\nCompare that one step by hand"),
     "list": (lambda *a: list(adam()(*a)), "You returned a list of 7 items"),
@@ -241,6 +330,18 @@ def test_mistakes_of_adam_are_named(name):
     verdict = check_adam_path(candidate)
     assert not verdict and not verdict.untouched
     assert re.search(message, verdict.message), verdict.message
+
+
+@pytest.mark.parametrize("name", ["no eps", "eps inside"])
+def test_a_difference_too_small_to_print_is_given_as_a_number(name):
+    message = check_adam_path(WRONG_ADAMS[name][0]).message
+    assert re.search(r"at step \d: \(.*\), off by [1-9]e-\d\d\.\n", message), message
+
+
+def test_a_point_that_never_moves_is_not_told_of_one_stored_tensor():
+    for judge in (check_momentum_path, check_adam_path):
+        message = judge(lambda gradients, start, *_: start.expand(len(gradients) + 1, -1)).message
+        assert "stored" not in message, message
 
 
 @pytest.mark.parametrize("judge", [check_momentum_path, check_adam_path])

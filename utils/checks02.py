@@ -52,12 +52,14 @@ def _judge(candidate, arguments: tuple, truth: Tensor, where: str, mistakes: lis
     path = path.detach()
     if not _close(path, truth):
         row = next(i for i in range(len(path)) if not _close(path[i], truth[i]))
-        found = f"{where} you part from torch.optim at step {row}: {_show(path[row])}, not {_show(truth[row])}."
+        shown, expected = _show(path[row]), _show(truth[row])
+        off = f"not {expected}" if shown != expected else f"off by {(path[row] - truth[row]).abs().max():.1g}"
+        found = f"{where} you part from torch.optim at step {row}: {shown}, {off}."
         gradients, start, *settings = arguments
         for updates, message in mistakes:
             if _close(path, _path(start, updates(gradients, *settings))):
                 raise Wrong(f"{found}\n{message}")
-        aliased = len(truth) > 2 and _close(path, path[-1].expand_as(path)) and not _close(truth[0], truth[-1])
+        aliased = len(truth) > 2 and _close(path, path[-1].expand_as(path)) and not _close(path[0], truth[0])
         kept = "All rows are one point: you stored one tensor many times and changed it in place. Store copies."
         raise Wrong(f"{found}\n{kept if aliased else otherwise}")
     if outcome.changed:
@@ -95,6 +97,10 @@ def _right(g, old, new, b, nesterov, lr):
     return lr * (g + b * new if nesterov else new)
 
 
+def _with_first_lr(gradients, lrs, *settings):
+    return _velocity(step=_right)(gradients, lrs[:1] * len(lrs), *settings)
+
+
 _MOMENTUM_MISTAKES: list[Mistake] = [
     (_velocity(step=lambda g, old, new, b, n, lr: -_right(g, old, new, b, n, lr)), "It climbs: look at the sign."),
     (_velocity(step=lambda g, old, new, b, n, lr: lr * g), "No buffer is kept: each step follows its own gradient."),
@@ -115,13 +121,32 @@ _MOMENTUM_MISTAKES: list[Mistake] = [
         "Your buffer is a running average with the weight 1 - momentum: torch adds the gradient with the weight 1.",
     ),
     (
-        _velocity(
-            step=_right,
-            first=lambda g, b, d, lr: (1 - b) * g,
-            keep=lambda o, g, b, d, lr: b * o + (1 - b) * (1 - d) * g,
-        ),
+        _velocity(step=_right, keep=lambda o, g, b, d, lr: b * o + (1 - b) * g),
         "Your buffer is a running average with the weight 1 - momentum: torch adds the gradient with the weight 1.",
     ),
+    (
+        _velocity(step=_right, keep=lambda o, g, b, d, lr: b * (1 - d) * o + g),
+        "`dampening` scales the new gradient only, not the old buffer.",
+    ),
+    (
+        _velocity(step=_right, keep=lambda o, g, b, d, lr: (1 - d) * (b * o + g)),
+        "`dampening` scales the new gradient only, not the old buffer.",
+    ),
+    (
+        _velocity(
+            step=_right, first=lambda g, b, d, lr: (1 - d) * g, keep=lambda o, g, b, d, lr: (1 - d) * (b * o + g)
+        ),
+        "`dampening` scales the new gradient only, not the old buffer.",
+    ),
+    (
+        _velocity(step=_right, keep=lambda o, g, b, d, lr: b * o + d * g),
+        "The new gradient counts 1 - dampening times, not dampening times.",
+    ),
+    (
+        _velocity(step=lambda g, old, new, b, n, lr: 0 * g),  # also where a buffer of zeros gets b * o + d * g
+        "The point never moves. Does the new gradient count dampening times, here 0? It counts 1 - dampening times.",
+    ),
+    (_with_first_lr, "You use lrs[0] at every step."),
     (
         _velocity(
             step=lambda g, old, new, b, n, lr: lr * g + b * new if n else new,
@@ -149,6 +174,10 @@ _MOMENTUM_MISTAKES: list[Mistake] = [
     (
         _velocity(step=lambda g, old, new, b, n, lr: lr * (new + b * new) if n else lr * new),
         "Your Nesterov step adds the buffer to itself: it is the gradient plus momentum × buffer.",
+    ),
+    (
+        _velocity(step=lambda g, old, new, b, n, lr: lr * (new + b * g) if n else lr * new),
+        "Nesterov's roles are exchanged: gradient + momentum × buffer.",
     ),
     (
         _velocity(step=lambda g, old, new, b, n, lr: lr * old),
@@ -181,30 +210,49 @@ _ADAMS = {  # name: steps, lr, betas, eps, scale of the gradients
 }
 
 
+def _average(old, new, beta):
+    return beta * old + (1 - beta) * new
+
+
+def _sum(old, new, beta):
+    return beta * old + new
+
+
+def _exchanged(old, new, beta):
+    return (1 - beta) * old + beta * new
+
+
 def _moments(
     *,
+    m_keep=_average,
+    v_keep=_average,
     m_by=lambda b, t: 1 - b[0] ** t,
     v_by=lambda b, t: 1 - b[1] ** t,
     power=2,
     swapped=False,
-    weights=(True, True),
+    whole_first=False,
     stored=False,
     step=lambda m, v, c, eps: m / (v.sqrt() + eps),
 ) -> Callable[..., Iterator[Tensor]]:
-    """Adam from its parts: what m and v are divided by at step t (from 1), and the step made of the two."""
+    """Adam from its parts: how m and v go on, what they are divided by at step t (from 1), the step made of the two."""
 
     def updates(gradients, lr, betas, eps):
         b = betas[::-1] if swapped else betas
         m = v = torch.zeros_like(gradients[0])
         for t, g in enumerate(gradients, start=1):
-            m = b[0] * m + ((1 - b[0]) if weights[0] else 1) * g
-            v = b[1] * v + ((1 - b[1]) if weights[1] else 1) * g**power
+            whole = whole_first and t == 1
+            m = g if whole else m_keep(m, g, b[0])
+            v = g**power if whole else v_keep(v, g**power, b[1])
             m_hat, v_hat = m / m_by(b, t), v / v_by(b, t)
             yield lr * step(m_hat, v_hat, v_by(b, t), eps)
             if stored:
                 m, v = m_hat, v_hat
 
     return updates
+
+
+def _with_default_betas(gradients, lr, betas, eps):
+    return _moments()(gradients, lr, (0.9, 0.999), eps)
 
 
 _ADAM_MISTAKES: list[Mistake] = [
@@ -215,6 +263,18 @@ _ADAM_MISTAKES: list[Mistake] = [
     ),
     (_moments(m_by=lambda b, t: 1), "You skipped the bias correction of m: divide it by 1 - betas[0] ** t."),
     (_moments(v_by=lambda b, t: 1), "You skipped the bias correction of v: divide it by 1 - betas[1] ** t."),
+    (
+        _moments(m_by=lambda b, t: 1, v_by=lambda b, t: 1, whole_first=True),
+        "m and v start at zero in Adam; that is why there is a correction.",
+    ),
+    (_moments(whole_first=True), "m and v start at zero in Adam; that is why there is a correction."),
+    (
+        _moments(m_by=lambda b, t: 1 / (1 - b[0] ** t), v_by=lambda b, t: 1 / (1 - b[1] ** t)),
+        "You multiply by the correction 1 - beta ** t. Divide by it.",
+    ),
+    (_moments(step=lambda m, v, c, eps: m / ((v / c).sqrt() + eps)), "Correct v before you take the root."),
+    (_moments(step=lambda m, v, c, eps: m / (((v * c).sqrt() + eps) / c)), "Correct v before you take the root."),
+    (_with_default_betas, "Use `betas`: 0.9 and 0.999 are only the defaults."),
     (
         _moments(step=lambda m, v, c, eps: m / (v + eps).sqrt()),
         "Your eps is inside the root: torch adds it outside, to √v.",
@@ -237,8 +297,9 @@ _ADAM_MISTAKES: list[Mistake] = [
     (_moments(swapped=True), "Your betas are swapped: betas[0] belongs to m, betas[1] to v."),
     (_moments(power=1, step=lambda m, v, c, eps: m / (v.abs().sqrt() + eps)), "v averages g, not its square."),
     (_moments(step=lambda m, v, c, eps: m / (v + eps)), "The root is missing: m is divided by √v, not by v."),
-    (_moments(weights=(False, True)), "m adds the whole gradient: it should count (1 - betas[0]) times."),
-    (_moments(weights=(True, False)), "v adds the whole square: it should count (1 - betas[1]) times."),
+    (_moments(m_keep=_exchanged, v_keep=_exchanged), "Weights exchanged: beta is the weight of the old average."),
+    (_moments(m_keep=_sum), "m adds the whole gradient: it should count (1 - betas[0]) times."),
+    (_moments(v_keep=_sum), "v adds the whole square: it should count (1 - betas[1]) times."),
     (
         _moments(stored=True),
         "You keep the corrected m and v for the next step: correct copies, the averages go on uncorrected.",
@@ -248,7 +309,7 @@ _ADAM_MISTAKES: list[Mistake] = [
 
 def _counts_from_zero(path: Tensor) -> bool:
     """True if the first step divided by 1 - beta ** 0 = 0."""
-    return bool((~path[1].isfinite()).any())
+    return bool((~path[1].isfinite()).all())
 
 
 @check
@@ -260,11 +321,18 @@ def check_adam_path(candidate) -> str:
         arguments = (gradients, _START.clone(), lr, betas, eps)
         where = f"With {name} ({_count(steps)})"
         path = call(candidate, *arguments).value
-        if isinstance(path, Tensor) and path.shape == truth.shape and _counts_from_zero(path):
-            raise Wrong(
-                f"{where} step 1 is not finite: {_show(path[1])}.\nDoes your t count from 0? Then 1 - beta ** t is 0, "
-                "and 0 / 0 is nan. The first step has t = 1."
-            )
+        if isinstance(path, Tensor) and path.shape == truth.shape:
+            if _counts_from_zero(path):
+                raise Wrong(
+                    f"{where} step 1 is not finite: {_show(path[1])}.\nDoes your t count from 0? "
+                    "Then 1 - beta ** t is 0, and 0 / 0 is nan. The first step has t = 1."
+                )
+            if path.isnan().any():
+                row = int(path.isnan().any(1).nonzero()[0])
+                raise Wrong(
+                    f"{where} step {row} is not finite: {_show(path[row])}.\nA root of a negative number makes nan. "
+                    "Does v average g**2? Is its correction a power, 1 - betas[1] ** t?"
+                )
         otherwise = "Compare that one step by hand: m and v, their corrections, then m / (√v + eps)."
         _judge(candidate, (gradients, _START.clone(), lr, betas, eps), truth, where, _ADAM_MISTAKES, otherwise)
     return f"your points are those of `torch.optim.Adam` in {len(_ADAMS)} settings, from the first step on."
