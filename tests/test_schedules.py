@@ -603,7 +603,8 @@ def test_what_is_no_scheduler_class_is_refused(wrong):
         scheduler_parameters(wrong)
 
 
-IMG = re.compile(r'<img alt="([^"]+)" title="[^"]+" width="120" height="36" src="data:image/png;base64,([^"]+)">')
+SIZE = 'width="120" height="36" style="min-width: 120px"'
+IMG = re.compile(rf'<img alt="([^"]+)" title="[^"]+" {SIZE} src="data:image/png;base64,([^"]+)">')
 
 
 @pytest.fixture(scope="module")
@@ -649,6 +650,7 @@ def test_curves_in_words():
     assert said(np.full(5, 0.5)) == "stays at 0.5"
     assert said(np.array([1, 1, 0.5, 0.5, 0.25])) == "falls from 1 to 0.25"
     assert said(np.array([0.1, 0.1, 1.0])) == "rises from 0.1 to 1"
+    assert said(np.array([1, 0.5, 0.3, 0.1 + 0.2, 0.3])) == "falls from 1 to 0.3"
     assert said(np.array([0.1, 1, 1, 0.2])) == "goes from 0.1 to 0.2, turns once, between 0.1 and 1"
     assert said(np.array([0.1, 1, 0.2, 0.5])) == "goes from 0.1 to 0.5, turns 2 times, between 0.1 and 1"
 

@@ -334,13 +334,15 @@ def scheduler_table() -> Table:
                 shown.append(f"`{p.name}`")
         picture = _thumbnail(name) if name in EXAMPLES else "(no example)"
         rows.append((f"`{name}`", purpose, ", ".join(shown), after, picture))
-    headers = ("scheduler", "lr", "parameters after `optimizer`", "call `step` after each", f"lr in {STEPS} steps")
+    last = f"lr in {STEPS} steps".replace(" ", "\N{NO-BREAK SPACE}")  # keeps the column wide where styles are stripped
+    headers = ("scheduler", "lr", "parameters after `optimizer`", "call `step` after each", last)
     return IllustratedTable(headers, tuple(rows))
 
 
 def _in_words(curve: np.ndarray) -> str:
     """The course of a curve in words: "falls from 1 to 0.25"."""
-    moves = np.sign(np.diff(curve))
+    moves = np.diff(curve)
+    moves = np.sign(np.where(abs(moves) > 1e-9 * abs(curve).max(), moves, 0))  # rounding is no turn
     turns = int((np.diff(moves[moves != 0]) != 0).sum())
     first, last = f"{curve[0]:.3g}", f"{curve[-1]:.3g}"
     if not moves.any():
@@ -369,4 +371,5 @@ def _thumbnail(name: str) -> str:
     shrunk.quantize(16, dither=Image.Dither.NONE).save(png, format="png", optimize=True)
     alt = html.escape(f"{EXAMPLES[name]}: lr {_in_words(curve)}")
     data = base64.b64encode(png.getvalue()).decode()
-    return f'<img alt="{alt}" title="{alt}" width="120" height="36" src="data:image/png;base64,{data}">'
+    size = f'width="{width // 2}" height="{height // 2}" style="min-width: {width // 2}px"'  # a table would squeeze it
+    return f'<img alt="{alt}" title="{alt}" {size} src="data:image/png;base64,{data}">'
