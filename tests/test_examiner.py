@@ -23,12 +23,8 @@ SGD, Adam, AdamW, RMSprop, Adagrad = (
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def not_strict(monkeypatch):
     monkeypatch.delenv("WORKSHOP_STRICT", raising=False)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Mine(Optimizer):
@@ -36,7 +32,7 @@ class Mine(Optimizer):
 
     def __init__(self, params, lr=0.1, *, flaw="", **options):
         super().__init__(params, {"lr": lr, "maximize": False, **options})
-        self.flaw, self.common, self.t, self.lr = flaw, {}, 0, lr
+        self.flaw, self.common, self.t, self.calls = flaw, {}, 0, 0
 
     def __setstate__(self, state):
         super().__setstate__(state)
@@ -45,6 +41,7 @@ class Mine(Optimizer):
     @torch.no_grad()
     def step(self, closure=None):
         loss = None
+        self.calls = self.__dict__.get("calls", 0) + 1
         if closure is not None and self.flaw != "closure never":
             with torch.set_grad_enabled(self.flaw != "closure under no_grad"):
                 loss = closure()
@@ -68,6 +65,8 @@ class Mine(Optimizer):
                 if self.flaw == "shared t":
                     self.t += 1
                     t = self.t
+                if self.flaw == "t per step":
+                    t = self.calls
                 self.update(p, g, state, t, {**group, "lr": lr}, self.flaw)
         return None if self.flaw == "loss not returned" else loss
 
@@ -199,7 +198,14 @@ def test_right_ones_that_round_otherwise_pass(name):
 
 
 def test_steps_may_be_one():
-    assert check_optimizer(Adam, Adam, steps=1)
+    verdict = check_optimizer(Adam, Adam, steps=1)
+    assert verdict.message.startswith("all 26 points")
+
+
+def test_lr_may_be_a_tensor():
+    make = partial(SGD, lr=torch.tensor(0.1, dtype=torch.float64))
+    verdict = check_optimizer(make, partial(SGD, lr=0.1), steps=4)
+    assert verdict and make.keywords["lr"] == 0.1, verdict.message
 
 
 @pytest.mark.parametrize(
@@ -252,6 +258,7 @@ WRONG = {  # class, reference, options, flaw, what is said: (the point that fail
     "shared state, SGD": (MySGD, SGD, _MOMENTUM, "Your parameters share one state"),
     "shared state, unknown": (MySign, MySign, {"beta": 0.9}, "Your parameters share one state"),
     "shared t": (MyAdam, Adam, _ADAM, "two parameters of one shape: .*Your parameters share one step counter"),
+    "t per step": (MyAdam, Adam, _ADAM, "a group added later: .*Your step counter counts calls of `step`"),
     "t from 0": (MyAdam, Adam, _ADAM, "one vector: At step 1 .*[Ss]tep counter starts? at 0"),
     "maximize": (MyAdamW, AdamW, _DECAY, "✗ maximize: .*`maximize` is not used"),
     "None as zero": (MyAdam, Adam, _ADAM, "gradients that are None|gradients left alone"),
@@ -354,6 +361,14 @@ class ForgetsInStateDict(Bare):
             p.sub_(group["lr"] * self.buffers[p])
 
 
+class StateOfFloat32(Bare):
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group, p in self.each():
+            buffer = self.state[p].setdefault("buffer", torch.zeros(p.shape))
+            p.sub_(group["lr"] * buffer.mul_(0.9).add_(p.grad))
+
+
 class LaxGroups(Bare):
     @torch.no_grad()
     def step(self, closure=None):
@@ -378,6 +393,7 @@ class LaxGroups(Bare):
         (NoClosure, 0, r"step\(closure\): .*`step` takes no closure"),
         (Eager, 0.9, "a group added later: .*KeyError.*in the first `step` that meets it"),
         (ForgetsInStateDict, 0.9, "a state_dict saved and loaded half-way: At step 4 .*outside `self.state`"),
+        (StateOfFloat32, 0.9, r"is (-0.9\d+), not (?!\1).*Your state has another dtype"),
         (LaxGroups, 0, "wrong number of groups is refused: .*should raise a ValueError"),
         (partial(SGD, lr=0.2), 0, "one vector: At step 1 .*Your `lr` is 0.2, the reference's 0.1"),
         (partial(MyAdam, **_ADAM), 0, "one vector: At step 1 .*Compare that one step by hand"),
@@ -536,7 +552,7 @@ HOSTILE = {
     "group emptied": (hostile(lambda o: o.param_groups.clear()), "differs|does not move"),
     "gradients": (hostile(lambda o: [p.grad.zero_() for _, p in o.each()]), "differs"),
     "hooks": (hostile(lambda o: torch_optimizer.register_optimizer_step_pre_hook(fail)), "SystemExit"),
-    "threads": (hostile(lambda o: torch.set_num_threads(2)), "differs"),
+    "threads": (hostile(lambda o: torch.set_num_threads(3)), "differs"),
 }
 
 

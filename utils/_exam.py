@@ -57,9 +57,9 @@ def walk(make: Callable, at: Attempt, *, case: Case, steps: int, lr: float) -> N
             group["maximize"] = True
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, case.schedule) if case.schedule != 1 else None
     for k, gradients in enumerate(case.gradients(steps)):
-        if k == steps // 2 and case.event == "late":
+        if case.event == "late" and k == case.joins(len(params) - 1, steps):
             optimizer.add_param_group({"params": [params[-1]], "lr": lr * case.factor(len(params) - 1)})
-        elif k == steps // 2 and case.event:
+        elif k == steps // 2 and case.event not in ("", "late"):
             params, optimizer = _reborn(case.event, params, optimizer, make, at)
         for p, g in zip(params, gradients, strict=True):
             p.grad = None if g is None else g.clone()
@@ -80,6 +80,8 @@ def _build(make: Callable, groups: list, params: list, at: Attempt) -> Optimizer
         kind = f"the class `{optimizer.__name__}`" if isinstance(optimizer, type) else f"a `{type(optimizer).__name__}`"
         raise Failed(f"Your factory returned {kind}: it should return an object of a subclass of `Optimizer`.")
     at.notes["class"] = type(optimizer)
+    for group in optimizer.param_groups:  # an lr that is a tensor is changed in place by schedulers: not the factory's
+        group.update({k: v.clone() for k, v in group.items() if isinstance(v, torch.Tensor)})
     at.notes["options"] = {k: v for k, v in optimizer.param_groups[0].items() if k != "params"}
     if {id(p) for p in params} != {id(p) for group in optimizer.param_groups for p in group["params"]}:
         raise Failed("Your optimizer's `param_groups` do not hold the parameters that the factory was given.")
@@ -123,6 +125,10 @@ def _take_notes(notes: dict, optimizer: Optimizer, params: list, given: list, gr
             )
         if p.grad_fn is not None or not p.requires_grad:
             notes.setdefault("autograd", f"After step {k} a parameter is no leaf that requires grad any more.")
+        state = optimizer.state.get(p, {})
+        kept = state.values() if isinstance(state, dict) else ()
+        if any(isinstance(x, torch.Tensor) and x.ndim and x.shape == shape and x.dtype != dtype for x in kept):
+            notes["state of another dtype"] = True
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
     if not held <= {id(p) for p in params}:
         notes["rebound"] = True
@@ -205,11 +211,11 @@ def _as_it_was():
     )
     hooks = (torch_optimizer._global_optimizer_pre_hooks, torch_optimizer._global_optimizer_post_hooks)
     kept = [dict(h) for h in hooks]
+    torch.set_num_threads(1)  # tensors this small only lose by more, and by much on a busy machine
     try:
         yield
     finally:
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)
+        torch.set_num_threads(threads)
         if torch.are_deterministic_algorithms_enabled() != exact:
             torch.use_deterministic_algorithms(exact)
         if dict(os.environ) != environment:

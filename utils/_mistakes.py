@@ -5,6 +5,7 @@ trusted only where they reproduce the reference when they make no mistake.
 """
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -69,7 +70,7 @@ class Case:
 
     def joins(self, i: int, steps: int) -> int:
         """The step, from 0, from which parameter i takes part."""
-        return steps // 2 if self.event == "late" and i == len(self.shapes) - 1 else 0
+        return max(1, steps // 2) if self.event == "late" and i == len(self.shapes) - 1 else 0
 
     def factor(self, i: int) -> float:
         return self.lrs[i] if self.lrs else 1.0
@@ -291,14 +292,17 @@ def _leads_along(rule: Callable, case: Case, rows: Rows, steps: int, options: di
 def diagnose(make_reference: Callable, options: dict, walks: list[tuple[Case, Rows, Rows]], steps: int) -> str | None:
     """The mistake that explains where the candidate went in all `walks` (case, its rows, the reference's), or None.
 
-    The last walk is the one that went wrong.
+    The last walk is the one that went wrong. Gives up after a second: a reference may be slow.
     """
+    end = time.monotonic() + 1
     for rule in [*_RULES, _rule_of(make_reference)]:
         if all(_leads_along(rule, case, truth, steps, options, "") for case, _, truth in walks):
             break
     else:
         return None
     for flaw in FLAWS:
+        if time.monotonic() > end:
+            return None
         if all(_leads_along(rule, case, rows, steps, options, flaw) for case, rows, _ in reversed(walks)):
             return message(flaw, rule)
     return None

@@ -17,7 +17,7 @@ from utils._mistakes import Case, apart, diagnose
 
 __all__ = ["check_optimizer"]
 
-SECONDS = 2.5  # for all that the candidate does in 20 steps
+SECONDS = 2.0  # for all that the candidate does in 20 steps
 
 _VALUES = [
     Case("one vector"),
@@ -168,7 +168,8 @@ def _failure(name: str, tried: Attempt, truth: Attempt) -> str | None:
     which = f"parameter {i + 1} of {len(truth.rows[0])}" if several else "the parameter"
     gap = (ours - theirs).abs().flatten().nan_to_num(nan=torch.inf)
     j = int(gap.argmax())
-    a, b = (f"{x.flatten()[j].item():.6g}" for x in (ours, theirs))
+    a, b = (x.flatten()[j].item() for x in (ours, theirs))
+    a, b = next(((f"{a:.{n}g}", f"{b:.{n}g}") for n in (6, 9, 12) if f"{a:.{n}g}" != f"{b:.{n}g}"), (repr(a), repr(b)))
     at = "".join(f"[{n}]" for n in torch.unravel_index(torch.tensor(j), ours.shape))
     return f"At step {k + 1} {which} differs from the reference by {float(gap[j]):.2g}: {at or 'it'} is {a}, not {b}."
 
@@ -184,13 +185,17 @@ def _reason(name: str, done: dict, reference: Callable, options: dict, steps: in
     if tried.error:
         return next((text for pattern, text in _ERRORS if re.search(pattern, tried.error)), hint if tried.ended else "")
     if case and all(apart([row], [case.parameters()]) is None for row in tried.rows):
-        return "It does not move at all. `p = p - …` only binds a new name: update in place, as with `p.add_(…)`."
+        return (
+            "It does not move at all. `p = p - …`, for one, only binds a new name: update in place, with `p.add_(…)`."
+        )
     if case and case.dtype == torch.float64:
         sound = [case.name for case in _VALUES if case.name in done and case.name != name]
         walks = [(c, at.rows, t.rows) for c, at, t in map(done.get, [*sound, name]) if not at.error]
         mistake = diagnose(reference, options, walks, steps)
         if mistake:
             return mistake
+    if tried.notes.get("state of another dtype") and not truth.notes.get("state of another dtype"):
+        return "Your state has another dtype than its parameter: make it with `torch.zeros_like(p)`."
     theirs, ours = truth.notes["options"], tried.notes["options"]
     for key in [key for key in theirs if key in ours]:
         if type(ours[key]) in (int, float, bool, tuple) and ours[key] != theirs[key]:
