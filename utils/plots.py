@@ -73,6 +73,11 @@ def _axes(ax: Axes | None, **figure_options) -> Axes:
     return plt.subplots(**figure_options)[1] if ax is None else ax
 
 
+def _color(label: str, place: int, colors: Mapping[str, str] | None) -> str:
+    """The colour that `colors` gives this label, so that a name keeps its colour from figure to figure, or the next."""
+    return (colors or {}).get(label, f"C{place % 7}")
+
+
 def describe(trace: Trace) -> str:
     """The end of a run in words: "Adam, lr 0.03: loss 2e-07 after 60 steps", or where it diverged."""
     if trace.diverged_at is not None:
@@ -108,6 +113,7 @@ def surface_traces(
     title: str | None = None,
     mark_every: int = 1,
     arrows_at: Sequence[int] = (),
+    colors: Mapping[str, str] | None = None,
 ) -> Axes:
     """The paths of any number of runs on the surface's contours.
 
@@ -119,7 +125,7 @@ def surface_traces(
     ends = []
     for i, trace in enumerate(traces):
         path = trace.path[np.isfinite(trace.path).all(axis=1)]
-        color = f"C{i % 7}"
+        color = _color(trace.label, i, colors)
         ax.plot(*path.T, color=color, linewidth=1.8, path_effects=HALO, zorder=3)
         if mark_every:
             ax.plot(*path[::mark_every].T, "o", color=color, markersize=4, zorder=3)
@@ -209,6 +215,7 @@ def loss_curves(
     log: bool = True,
     x: np.ndarray | None = None,
     floor: float = 0.0,
+    colors: Mapping[str, str] | None = None,
 ) -> Axes:
     """Loss against step, a line each, labelled at its end.
 
@@ -230,7 +237,7 @@ def loss_curves(
         places = np.arange(len(values)) if x is None else np.asarray(x)
         places, values = places[shown], values[shown]
         middle = np.nanmedian(values, axis=1)
-        color = f"C{i % 7}"
+        color = _color(label, i, colors)
         ax.plot(places, middle, color=color)
         if values.shape[1] > 1:
             ax.fill_between(places, np.nanmin(values, axis=1), np.nanmax(values, axis=1), color=color, alpha=0.2, lw=0)
@@ -255,6 +262,7 @@ def lr_sensitivity(
     title: str | None = None,
     ylabel: str = "final loss",
     log: bool = True,
+    colors: Mapping[str, str] | None = None,
 ) -> Axes:
     """Final loss against lr (log scale), the U-shaped curve: label → (lrs, losses of shape (lrs,) or (lrs, seeds)).
 
@@ -272,7 +280,7 @@ def lr_sensitivity(
         ok = np.isfinite(middle)
         if not ok.any():
             raise ValueError(f"{label}: every lr diverged; try smaller ones")
-        color = f"C{i % 7}"
+        color = _color(label, i, colors)
         ax.plot(lrs[ok], middle[ok], color=color, marker="o")
         if losses.shape[1] > 1:
             highest = np.where(np.isfinite(losses[ok]), losses[ok], np.nan)
