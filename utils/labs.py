@@ -51,6 +51,7 @@ def find_edge(make_optimizer: Callable = torch.optim.SGD, *, steps: int = 60) ->
         "x": ipywidgets.FloatSlider(value=-1.0, min=-1.2, max=1.2, step=0.1, description="start x"),
         "y": ipywidgets.FloatSlider(value=0.4, min=-0.9, max=0.9, step=0.1, description="start y"),
     }
+    plot.on_msg(stills.draw_soon)
     goals = _EdgeGoals()
 
     def update(lr, kappa, x, y):

@@ -60,6 +60,7 @@ function render({ model, el }) {
   });
   for (const ms of [300, 1000, 3000]) setTimeout(name, ms); // the controls may be there later than the plot
   picture(); draw();
+  model.send({ shown: true });
   model.on("change:background", picture);
   model.on("change:frame change:step", () => { draw(); name(); });
 }

@@ -5,7 +5,6 @@ Drawing a figure anew takes 100 ms and more; moving a few hundred points over on
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -82,15 +81,16 @@ class Canvas:
 class Stills(dict):
     """key → (Canvas, its axes), drawn by `draw(key)` when first asked for.
 
-    Drawing takes a moment, so in a kernel all `keys` are drawn soon, between one message and the next: the first choice
-    of each then need not wait, nor does the lab's first picture.
+    Drawing takes a moment, so once a page shows the lab (`draw_soon` is for its widget's on_msg) all other `keys` are
+    drawn between one message of the kernel and the next: the first choice of each then need not wait.
     """
 
     def __init__(self, draw: Callable, keys: Iterable):
         super().__init__()
         self._draw, self._waiting = draw, list(keys)
-        with suppress(RuntimeError):  # no event loop: not in a kernel
-            asyncio.get_running_loop().call_later(0.5, self._draw_next)
+
+    def draw_soon(self, *_) -> None:
+        asyncio.get_running_loop().call_later(0.2, self._draw_next)
 
     def __missing__(self, key):
         self[key] = self._draw(key)
@@ -131,5 +131,5 @@ def flatten(plot: PlotWidget) -> bytes:
         align = {"start": "left", "middle": "center", "end": "right"}[look.get("text-anchor", "start")]
         ax.text(x, y, text, ha=align, va="baseline", color=look["fill"], fontsize=9, fontweight="bold")
     png = BytesIO()
-    figure.savefig(png, dpi=160, metadata={"Software": None}, pil_kwargs={"optimize": True})
+    figure.savefig(png, dpi=160, metadata={"Software": None})
     return png.getvalue()

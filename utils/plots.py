@@ -60,12 +60,12 @@ def picture(drawn: Axes | Figure, *, alt: str | None = None) -> Picture:
     if not alt:
         raise ValueError('this figure has no title and no description: pass alt="what a reader sees in it"')
     pixels, png = io.BytesIO(), io.BytesIO()
-    figure.savefig(pixels, format="png")
+    figure.savefig(pixels, format="png", pil_kwargs={"compress_level": 1})
     plt.close(figure)
     # 256 colours are enough for lines and contours, and make the file a third as large. Without metadata, the same
     # figure is the same file.
     with Image.open(pixels) as image:
-        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(png, format="png", optimize=True)
+        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(png, format="png")
     return Picture(png.getvalue(), alt, round(figure.get_figwidth() * figure.dpi))
 
 

@@ -162,9 +162,11 @@ def race(own: Mapping[str, Callable] | None = None) -> Lab:
 
     place()
     controls["problem"].observe(choose, names="value")  # before the lab's own observer: it must not see the old start
+    plot = _plot(canvas, axes)
+    plot.on_msg(stills.draw_soon)
     lab = Lab(
         "race",
-        _plot(canvas, axes),
+        plot,
         controls,
         update,
         actions={"tune all": tune},
