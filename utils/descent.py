@@ -71,7 +71,7 @@ def descend(
         raise ValueError(f"make_optimizer must return a torch.optim.Optimizer, got {type(optimizer).__name__}")
     scheduler = make_scheduler(optimizer) if make_scheduler else None
     wants_loss = isinstance(scheduler, ReduceLROnPlateau)
-    wants_closure = _requires_closure(optimizer)
+    wants_closure = requires_closure(optimizer)
     take_step = optimizer.step if scheduler else _step_without_profiler(optimizer)
 
     # A NumPy view shares the parameter's memory and reads one number without torch's overhead per call.
@@ -115,9 +115,11 @@ def descend(
     return Trace(label or (name if np.isnan(lr[0]) else f"{name}, lr {lr[0]:.3g}"), path, loss, lr, diverged_at)
 
 
-def _requires_closure(optimizer: Optimizer) -> bool:
-    closure = inspect.signature(optimizer.step).parameters.get("closure")
-    return closure is not None and closure.default is inspect.Parameter.empty
+def requires_closure(optimizer: Optimizer) -> bool:
+    """True if `optimizer.step` cannot be called without an argument, as that of LBFGS."""
+    parameters = list(inspect.signature(type(optimizer).step).parameters.values())[1:]
+    named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    return any(p.default is p.empty for p in named)
 
 
 def _step_without_profiler(optimizer: Optimizer) -> Callable:

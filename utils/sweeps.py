@@ -14,7 +14,7 @@ from torch import Tensor, optim
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from utils.descent import _requires_closure
+from utils.descent import requires_closure
 
 Params = Mapping[str, Tensor]
 
@@ -178,7 +178,7 @@ def _check_optimizer(make_optimizer: Callable) -> str:
     for kind, reason in REFUSED.items():
         if isinstance(probe, kind):
             raise ValueError(f"{name} cannot be swept: {reason}. Train it in a plain loop, one run after the other.")
-    if _requires_closure(probe):
+    if requires_closure(probe):
         raise ValueError(f"{name} cannot be swept: its step asks for a closure, that is for one loss for all replicas.")
     alone = torch.stack([walk(start[i], slopes[:, i]) for i in range(2)])
     if not torch.allclose(walk(start, slopes), alone, rtol=1e-4, atol=1e-6):

@@ -1,6 +1,5 @@
 """The plain training loop on real data, and what it measured."""
 
-import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from utils._progress import Progress
+from utils.descent import requires_closure
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -71,7 +71,7 @@ def train(
     train_loss, test_loss, test_accuracy = np.full((3, epochs), np.nan)
     label = type(optimizer).__name__ if label is None else label
     history = History(label, batch_loss, lr, train_loss, test_loss, test_accuracy)
-    wants_closure = _wants_closure(optimizer)
+    wants_closure = requires_closure(optimizer)
     step = 0
 
     model.train()
@@ -143,13 +143,6 @@ def _closure(model, optimizer, x, y, loss_fn) -> Callable[[], Tensor]:
         return loss
 
     return closure
-
-
-def _wants_closure(optimizer: torch.optim.Optimizer) -> bool:
-    """True if `optimizer.step` cannot be called without an argument."""
-    parameters = list(inspect.signature(type(optimizer).step).parameters.values())[1:]
-    named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    return any(p.default is p.empty for p in named)
 
 
 def _check(model, optimizer, scheduler, per, epochs) -> None:
