@@ -14,6 +14,9 @@ from tabulate import tabulate
 from torch import Tensor, nn, optim
 from torch.optim import Optimizer
 
+from utils import _signatures
+from utils._signatures import check_class, described_parameters, public_classes
+
 
 @dataclass(frozen=True)
 class Table:
@@ -131,27 +134,14 @@ OWN = {
 
 def optimizer_classes() -> dict[str, type[Optimizer]]:
     """Every optimizer class that torch.optim exports: those we describe first and in our order, then the others."""
-    found = {
-        name: thing
-        for name, thing in vars(optim).items()
-        if isinstance(thing, type) and issubclass(thing, Optimizer) and thing is not Optimizer
-    }
-    order = [*PURPOSES, *sorted(found)]
-    return dict(sorted(found.items(), key=lambda item: order.index(item[0])))
+    return public_classes(vars(optim), Optimizer, order=PURPOSES)
 
 
 def discrepancies(classes: dict[str, type[Optimizer]] | None = None) -> list[str]:
     """A sentence for each class or parameter without a description, and for each description without an object."""
     classes = optimizer_classes() if classes is None else classes
-    parameters = {name: list(inspect.signature(made).parameters) for name, made in classes.items()}
-    found = [f"{name} has no purpose" for name in classes if name not in PURPOSES]
-    found += [f"{name} is described and not in torch.optim" for name in PURPOSES | OWN if name not in classes]
-    for name, ours in parameters.items():
-        own = OWN.get(name, {})
-        found += [f"{name}: {p} is not described" for p in ours if p not in own and p not in SHARED]
-        found += [f"{name}: {p} is described and not a parameter" for p in own if p not in ours]
-    everywhere = {p for ours in parameters.values() for p in ours}
-    return found + [f"{p} is described and a parameter of no optimizer" for p in SHARED if p not in everywhere]
+    needed, unread = {"purpose": PURPOSES}, "a parameter of no optimizer"
+    return _signatures.discrepancies(classes, shared=SHARED, own=OWN, needed=needed, where="torch.optim", unread=unread)
 
 
 def parameter_table(optimizer_class: type[Optimizer]) -> Table:
@@ -159,22 +149,15 @@ def parameter_table(optimizer_class: type[Optimizer]) -> Table:
 
     Raises TypeError for what is no optimizer class, ValueError for one that has a parameter without a description.
     """
-    if not isinstance(optimizer_class, type) or not issubclass(optimizer_class, Optimizer):
-        shown = "an optimizer" if isinstance(optimizer_class, Optimizer) else repr(optimizer_class)
-        raise TypeError(f"parameter_table needs an optimizer class such as torch.optim.SGD, got {shown}")
-    words = SHARED | OWN.get(optimizer_class.__name__, {})
+    check_class(optimizer_class, Optimizer, kind="an optimizer", function="parameter_table", example="torch.optim.SGD")
     hints = typing.get_type_hints(optimizer_class.__init__)
     rows = []
-    for name, parameter in inspect.signature(optimizer_class).parameters.items():
-        if name not in words:
-            raise ValueError(
-                f"{optimizer_class.__name__}: no description of its parameter {name} in utils/reference.py"
-            )
-        required = parameter.default is parameter.empty
+    for parameter, words in described_parameters(optimizer_class, shared=SHARED, own=OWN, where="utils/reference.py"):
+        name, required = parameter.name, parameter.default is parameter.empty
         kind = "iterable" if name == "params" else short_type(hints.get(name, typing.Any))
         default = "required" if required else f"`{parameter.default!r}`"
         keyword_only = "yes" if parameter.kind is parameter.KEYWORD_ONLY else "no"
-        rows.append((f"`{name}`", kind, default, keyword_only, words[name]))
+        rows.append((f"`{name}`", kind, default, keyword_only, words))
     return Table(("parameter", "type", "default", "keyword-only", "what it does"), tuple(rows))
 
 

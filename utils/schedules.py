@@ -20,6 +20,8 @@ from PIL import Image, ImageDraw
 from torch.optim import SGD, Optimizer, lr_scheduler, swa_utils
 from torch.optim.lr_scheduler import LRScheduler
 
+from utils import _signatures
+from utils._signatures import check_class, described_parameters, parameters_of, public_classes
 from utils.reference import Table
 
 MakeScheduler = Callable[[Optimizer], LRScheduler]
@@ -245,31 +247,15 @@ METRICS = [1 / (1 + k) if k < 15 else 1 / 15 for k in range(STEPS)]  # a loss th
 
 def scheduler_classes() -> dict[str, type[LRScheduler]]:
     """Every scheduler class of torch (SWALR too): those we describe first and in our order, then the others."""
-    found = {
-        name: thing
-        for name, thing in (vars(lr_scheduler) | vars(swa_utils)).items()
-        if isinstance(thing, type)
-        and issubclass(thing, LRScheduler)
-        and thing is not LRScheduler
-        and not name.startswith("_")
-    }
-    order = [*PURPOSES, *sorted(found)]
-    return dict(sorted(found.items(), key=lambda item: order.index(item[0])))
+    return public_classes(vars(lr_scheduler) | vars(swa_utils), LRScheduler, order=PURPOSES)
 
 
 def discrepancies(classes: dict[str, type[LRScheduler]] | None = None) -> list[str]:
     """A sentence for each class or parameter without a description, and for each description without an object."""
     classes = scheduler_classes() if classes is None else classes
-    parameters = {name: list(inspect.signature(made).parameters) for name, made in classes.items()}
-    found = [f"{name} has no purpose" for name in classes if name not in PURPOSES]
-    found += [f"{name} has no example" for name in classes if name not in EXAMPLES]
-    found += [f"{name} is described and not in torch" for name in PURPOSES | OWN | EXAMPLES if name not in classes]
-    for name, ours in parameters.items():
-        own = OWN.get(name, {})
-        found += [f"{name}: {p} is not described" for p in ours if p not in own and p not in SHARED]
-        found += [f"{name}: {p} is described and not a parameter" for p in own if p not in ours]
-    read = {p for name, ours in parameters.items() for p in ours if p not in OWN.get(name, {})}
-    return found + [f"{p} is described and no scheduler shows these words" for p in SHARED if p not in read]
+    needed = {"purpose": PURPOSES, "example": EXAMPLES}
+    unread = "no scheduler shows these words"
+    return _signatures.discrepancies(classes, shared=SHARED, own=OWN, needed=needed, where="torch", unread=unread)
 
 
 def example(name: str) -> MakeScheduler:
@@ -283,18 +269,13 @@ def scheduler_parameters(scheduler_class: type[LRScheduler]) -> Table:
 
     Raises TypeError for what is no scheduler class, ValueError for one that has a parameter without a description.
     """
-    if not isinstance(scheduler_class, type) or not issubclass(scheduler_class, LRScheduler):
-        shown = "a scheduler" if isinstance(scheduler_class, LRScheduler) else repr(scheduler_class)
-        raise TypeError(f"scheduler_parameters needs a scheduler class such as lr_scheduler.StepLR, got {shown}")
-    words = SHARED | OWN.get(scheduler_class.__name__, {})
+    check_class(
+        scheduler_class, LRScheduler, kind="a scheduler", function="scheduler_parameters", example="lr_scheduler.StepLR"
+    )
     rows = []
-    for name, parameter in inspect.signature(scheduler_class).parameters.items():
-        if name not in words:
-            raise ValueError(
-                f"{scheduler_class.__name__}: no description of its parameter {name} in utils/schedules.py"
-            )
+    for parameter, words in described_parameters(scheduler_class, shared=SHARED, own=OWN, where="utils/schedules.py"):
         default = "required" if parameter.default is parameter.empty else f"`{_short(parameter.default)}`"
-        rows.append((f"`{name}`", default, words[name]))
+        rows.append((f"`{parameter.name}`", default, words))
     return Table(("parameter", "default", "what it does"), tuple(rows))
 
 
@@ -327,7 +308,7 @@ def scheduler_table() -> Table:
         purpose, after = PURPOSES.get(name, ("(not described)", ""))
         after += ", with the metric" if _needs_metric(made) else ""
         shown = []
-        for p in inspect.signature(made).parameters.values():
+        for p in parameters_of(made).values():
             if p.default is not p.empty:
                 shown.append(f"`{p.name}={_short(p.default)}`")
             elif p.name != "optimizer":
