@@ -10,22 +10,13 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, OneCycleL
 
 from utils.sweeps import Sweep, sweep
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.filterwarnings("error")]
 SEEDS, STEPS = (3, 4, 5), 25
 DRAW = torch.Generator().manual_seed(0)
 X = torch.randn(
     STEPS, len(SEEDS), 8, 5, generator=DRAW, dtype=torch.float64
 )  # a batch of 8 rows for every step and seed
 Y = torch.randn(STEPS, len(SEEDS), 8, generator=DRAW, dtype=torch.float64)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """On tensors this small a second thread only waits, and on a busy machine it waits long."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def init(seed):
@@ -100,6 +91,19 @@ def test_a_scheduler_scales_the_lr_of_every_replica(make_scheduler):
         np.testing.assert_allclose(swept.losses[:, i, 1], alone, rtol=1e-9, atol=1e-9)
 
 
+def test_one_cycle_has_the_lr_of_the_grid_as_its_peak():
+    def make_scheduler(optimizer):
+        peaks = [group["lr"] for group in optimizer.param_groups]
+        return OneCycleLR(optimizer, max_lr=peaks, total_steps=STEPS + 1)
+
+    momentum = partial(optim.SGD, momentum=0.9)
+    swept = sweep(momentum, init, loss, STEPS, lrs=LRS, seeds=SEEDS, make_scheduler=make_scheduler)
+    for i, lr in enumerate(LRS):
+        np.testing.assert_allclose(
+            swept.losses[:, i, 1], one_run(momentum, lr, 1, make_scheduler), rtol=1e-9, atol=1e-9
+        )
+
+
 def test_one_diverged_replica_leaves_the_others_alone():
     lrs = [0.01, 0.1, 1e30]
     wild = sweep(optim.SGD, init, loss, STEPS, lrs=lrs, seeds=SEEDS)
@@ -154,7 +158,10 @@ def test_what_cannot_be_swept_says_why(make, reason):
     ("change", "reason"),
     [
         ({"make_scheduler": ReduceLROnPlateau}, "ReduceLROnPlateau cannot be swept: it watches one loss"),
-        ({"make_scheduler": partial(OneCycleLR, max_lr=1, total_steps=30)}, "OneCycleLR .* replaces the lrs"),
+        (
+            {"make_scheduler": partial(OneCycleLR, max_lr=1, total_steps=30, cycle_momentum=False)},
+            r"OneCycleLR .* replaces the lrs .* Give it max_lr=\[group",
+        ),
         ({"lrs": [0.1, 0.01]}, "lrs positive and increasing"),
         ({"lrs": []}, "lrs positive and increasing"),
         ({"lrs": [0, 0.1]}, "lrs positive and increasing"),

@@ -111,7 +111,8 @@ def sweep(
     loss             ({name: tensor of shape (lrs, seeds, …)}, step) → losses of shape (lrs, seeds). Data that differ
                      from seed to seed (the minibatch of this step) have shape (seeds, …): all lrs share them
     evaluate         like loss, without the step: what to judge by after the last step; default: the last loss
-    make_scheduler   optimizer → scheduler, stepped after every step; each group keeps its own lr as the base
+    make_scheduler   optimizer → scheduler, stepped after every step; each group keeps its own lr as the base, and with
+                     OneCycleLR(max_lr=the list of the groups' lrs) as the peak
 
     Raises ValueError for what cannot be trained like this (an optimizer or a loss that mixes replicas, a scheduler
     with one lr for all or one that watches a loss), and for lrs that do not increase or fewer than two seeds.
@@ -195,8 +196,11 @@ def _checked_scheduler(make_scheduler, optimizer: Optimizer, lrs: list[float]) -
     scheduler = make_scheduler(optimizer)
     if isinstance(scheduler, ReduceLROnPlateau):
         raise ValueError("ReduceLROnPlateau cannot be swept: it watches one loss, and every replica has its own")
-    if [group["initial_lr"] for group in optimizer.param_groups] != lrs:
-        raise ValueError(f"{type(scheduler).__name__} cannot be swept: it replaces the lrs of the grid by its own")
+    # OneCycleLR's own base is a share of its peak, and the peak is what a grid tunes.
+    if [group.get("max_lr", group["initial_lr"]) for group in optimizer.param_groups] != lrs:
+        name = type(scheduler).__name__
+        hint = ' Give it max_lr=[group["lr"] for group in optimizer.param_groups].' if name == "OneCycleLR" else ""
+        raise ValueError(f"{name} cannot be swept: it replaces the lrs of the grid by its own.{hint}")
     return scheduler
 
 
