@@ -395,11 +395,16 @@ def test_a_hint_is_added_where_its_pattern_is_in_the_whole_error_or_its_line():
 @pytest.mark.skipif(os.name == "nt", reason="a signal is sent another way there")
 def test_the_users_own_interrupt_gets_through_and_stops_the_thread():
     before, stdout = threading.active_count(), sys.stdout
+    # As in a kernel. A shell that starts the tests in the background has them ignore this signal.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        call(loops, timeout=20)
-    timer.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            call(loops, timeout=20)
+        timer.join()
+    finally:
+        signal.signal(signal.SIGINT, handler)
     assert_threads_at_most(before)
     assert sys.stdout is stdout
 

@@ -171,7 +171,7 @@ def test_optimizers_of_torch_pass_beside_themselves(name):
     verdict = check_optimizer(partial(make, **OPTIONS.get(name, {})), reference, steps=12)
     assert verdict, verdict.message
     assert "✗" not in verdict.message
-    assert verdict.message.startswith("all 26 points" if name in ELEMENTWISE else "all 2")
+    assert verdict.message.startswith("all 27 points" if name in ELEMENTWISE else "all 2")
 
 
 def test_elementwise_ones_are_all_of_them():
@@ -199,7 +199,7 @@ def test_right_ones_that_round_otherwise_pass(name):
 
 def test_steps_may_be_one():
     verdict = check_optimizer(Adam, Adam, steps=1)
-    assert verdict.message.startswith("all 26 points")
+    assert verdict.message.startswith("all 27 points")
 
 
 def test_lr_may_be_a_tensor():
@@ -361,6 +361,28 @@ class ForgetsInStateDict(Bare):
             p.sub_(group["lr"] * self.buffers[p])
 
 
+class KeepsTheGradient(Bare):
+    """Its buffer is `p.grad` itself until a second gradient comes: well only while each gradient is a new tensor."""
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group, p in self.each():
+            state = self.state[p]
+            state["buffer"] = 0.9 * state["buffer"] + p.grad if "buffer" in state else p.grad
+            p.sub_(group["lr"] * state["buffer"])
+
+
+class AddsToTheGradient(Bare):
+    """The same in place, which writes into the gradient as well."""
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group, p in self.each():
+            state = self.state[p]
+            state["buffer"] = state["buffer"].mul_(0.9).add_(p.grad) if "buffer" in state else p.grad
+            p.sub_(group["lr"] * state["buffer"])
+
+
 class StateOfFloat32(Bare):
     @torch.no_grad()
     def step(self, closure=None):
@@ -393,6 +415,8 @@ class LaxGroups(Bare):
         (NoClosure, 0, r"step\(closure\): .*`step` takes no closure"),
         (Eager, 0.9, "a group added later: .*KeyError.*in the first `step` that meets it"),
         (ForgetsInStateDict, 0.9, "a state_dict saved and loaded half-way: At step 4 .*outside `self.state`"),
+        (KeepsTheGradient, 0.9, "written into the same memory: At step 2 .*Your state holds `p.grad` itself"),
+        (AddsToTheGradient, 0.9, "gradients left alone: At step 2 it changed `p.grad`"),
         (StateOfFloat32, 0.9, r"is (-0.9\d+), not (?!\1).*Your state has another dtype"),
         (LaxGroups, 0, "wrong number of groups is refused: .*should raise a ValueError"),
         (partial(SGD, lr=0.2), 0, "one vector: At step 1 .*Your `lr` is 0.2, the reference's 0.1"),
@@ -475,7 +499,16 @@ class Dots(Bare):
             p -= group["lr"] * ...
 
 
-@pytest.mark.parametrize("stub", [..., Stub, Dots, lambda params: ...])
+class Empty(Bare):
+    @torch.no_grad()
+    def step(self, closure=None):
+        loss = closure and torch.enable_grad()(closure)()
+        for _ in self.each():
+            ...
+        return loss
+
+
+@pytest.mark.parametrize("stub", [..., Stub, Dots, Empty, lambda params: ...])
 def test_a_stub_is_not_yet(stub):
     verdict = check_optimizer(stub, SGD, steps=3)
     assert not verdict and verdict.untouched and verdict.message.startswith("Not yet")

@@ -62,7 +62,10 @@ def walk(make: Callable, at: Attempt, *, case: Case, steps: int, lr: float) -> N
         elif k == steps // 2 and case.event not in ("", "late"):
             params, optimizer = _reborn(case.event, params, optimizer, make, at)
         for p, g in zip(params, gradients, strict=True):
-            p.grad = None if g is None else g.clone()
+            if case.reused and p.grad is not None:
+                p.grad.copy_(g)
+            else:
+                p.grad = None if g is None else g.clone()
         given, before = [p.grad for p in params], [(p.data_ptr(), p.dtype, p.shape) for p in params]
         at.step = k + 1
         optimizer.step()

@@ -49,11 +49,11 @@ class Verdict:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        # The text keeps the theme's own colour; the marks' colours have a contrast of 3 and more on white and on black.
+        # Words keep the theme's own colour; that of the bar has a contrast of 3 and more on white and on black.
         mark, colour = self._look()
         text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(self.message)).replace("\n", "<br>")
-        box = f"border-left: 4px solid {colour}; padding: 0.3em 0.8em"
-        return f'<div style="{box}"><strong style="color: {colour}">{mark}</strong> {text}</div>'
+        box = f"border-left: 6px solid {colour}; padding: 0.3em 0.8em"
+        return f'<div style="{box}"><strong>{mark}</strong> {text}</div>'
 
     def _look(self) -> tuple[str, str]:
         if self.passed:

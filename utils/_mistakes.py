@@ -25,6 +25,7 @@ class Case:
     scale     (first, last): the size of the gradients, falling or rising geometrically
     zeros     the share of gradient entries that are 0; of the third step all are
     missing   True if gradients are None now and then, and the last parameter's always
+    reused    True if each gradient is written over the one before, as after `zero_grad(set_to_none=False)`
     event     half-way: "late" (the last parameter joins, in a new group), "state_dict", "deepcopy" or "pickle"
     refusable what a clear error may refuse: "complex" or "sparse"
     hint      what a difference here mostly comes from
@@ -36,6 +37,7 @@ class Case:
     scale: tuple[float, float] = (1.0, 1.0)
     zeros: float = 0.0
     missing: bool = False
+    reused: bool = False
     lrs: tuple = ()
     schedule: float = 1.0  # lr is multiplied by it after each step
     event: str = ""

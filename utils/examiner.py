@@ -15,9 +15,9 @@ from utils._exam import Attempt, attempt, walk, walk_closure, walk_wrong_groups
 from utils._guard import NotYet, Verdict, Wrong, check, has_placeholder, not_yet
 from utils._mistakes import Case, apart, diagnose
 
-__all__ = ["check_optimizer"]
+__all__ = ["check_optimizer", "examine"]
 
-SECONDS = 2.0  # for all that the candidate does in 20 steps
+SECONDS = 3.0  # for all that the candidate does in 20 steps
 
 _VALUES = [
     Case("one vector"),
@@ -50,6 +50,12 @@ _CONTRACT = [
         shapes=((3,), (2,), (3,)),
         missing=True,
         hint="A parameter whose `p.grad` is None is to be skipped, with its state left as it is.",
+    ),
+    Case(
+        "gradients written into the same memory",
+        shapes=((3,), (2, 2)),
+        reused=True,
+        hint="Your state holds `p.grad` itself, and the next gradient overwrites it: keep a copy, `p.grad.clone()`.",
     ),
     Case("a state_dict saved and loaded half-way", shapes=((3,), (2, 2)), event="state_dict", hint=_LOST),
     Case("a deepcopy half-way", shapes=((3,), (2, 2)), event="deepcopy", hint=_LOST),
@@ -99,10 +105,11 @@ def check_optimizer(
     that failed and, where a known mistake explains it, the name of the mistake. Never raises, except AssertionError
     for a failure where WORKSHOP_STRICT=1; takes at most 5 seconds however the candidate behaves (for 20 steps).
     """
-    return check(lambda made: _judge(made, reference, steps))(candidate)
+    return check(lambda made: examine(made, reference, steps=steps))(candidate)
 
 
-def _judge(candidate, reference, steps: int) -> str:
+def examine(candidate: Callable[..., Optimizer], reference: Callable[..., Optimizer], *, steps: int = 20) -> str:
+    """As check_optimizer, for use in a check: returns the report card, raises Wrong or NotYet with it."""
     if candidate is ...:
         raise NotYet(not_yet("your answer"))
     if not callable(candidate):
@@ -135,7 +142,7 @@ def _judge(candidate, reference, steps: int) -> str:
         if not tried.ended:
             skipped |= {later: "the time was up" for later in runs if later not in tries}
             break
-    _stop_at_stub(tries)
+    _stop_at_stub(tries, failed=any(failures.values()))
     done = {name: (cases.get(name), tried, truths[name]) for name, tried in tries.items()}
     noted = {}
     for kind, name in _NOTES.items():
@@ -188,6 +195,10 @@ def _reason(name: str, done: dict, reference: Callable, options: dict, steps: in
         return (
             "It does not move at all. `p = p - …`, for one, only binds a new name: update in place, with `p.add_(…)`."
         )
+    theirs, ours = truth.notes["options"], tried.notes["options"]
+    for key in [key for key in theirs if key in ours]:
+        if type(ours[key]) in (int, float, bool, tuple) and ours[key] != theirs[key]:
+            return f"Your `{key}` is {ours[key]}, the reference's {theirs[key]}."
     if case and case.dtype == torch.float64:
         sound = [case.name for case in _VALUES if case.name in done and case.name != name]
         walks = [(c, at.rows, t.rows) for c, at, t in map(done.get, [*sound, name]) if not at.error]
@@ -196,20 +207,16 @@ def _reason(name: str, done: dict, reference: Callable, options: dict, steps: in
             return mistake
     if tried.notes.get("state of another dtype") and not truth.notes.get("state of another dtype"):
         return "Your state has another dtype than its parameter: make it with `torch.zeros_like(p)`."
-    theirs, ours = truth.notes["options"], tried.notes["options"]
-    for key in [key for key in theirs if key in ours]:
-        if type(ours[key]) in (int, float, bool, tuple) and ours[key] != theirs[key]:
-            return f"Your `{key}` is {ours[key]}, the reference's {theirs[key]}."
     return hint or "Compare that one step by hand: the state first, then the update."
 
 
-def _stop_at_stub(tries: dict) -> None:
-    """Raise NotYet if the optimizer is not written yet."""
+def _stop_at_stub(tries: dict, *, failed: bool) -> None:
+    """Raise NotYet if the optimizer is not written yet: it fails, and a `...` stands in one of its methods."""
     for tried in tries.values():
         made = tried.notes.get("class")
         methods = vars(made).values() if made and not made.__module__.startswith("torch.") else []
         unwritten = "raised `NotImplementedError`" in tried.error and tried.refused
-        if unwritten or (tried.error and any(callable(method) and has_placeholder(method) for method in methods)):
+        if unwritten or (failed and any(callable(method) and has_placeholder(method) for method in methods)):
             raise NotYet(not_yet(f"`{made.__name__}`" if made else "your answer"))
 
 
