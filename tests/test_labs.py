@@ -16,6 +16,7 @@ from traitlets import TraitError
 from utils import labs
 from utils.descent import FAR
 from utils.labs import find_edge
+from utils.plot_widget import Canvas
 from utils.surfaces import ravine
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -219,7 +220,7 @@ def test_a_goal_is_reached_only_when_it_is(goal, settings, misses):
 
 
 def test_the_still_picture_shows_the_present_state(lab):
-    pictures = []
+    pictures, open_before = [], plt.get_fignums()
     for lr in (0.03, 0.19, 0.3):
         lab.set(lr=nearest(lab, lr))
         still = lab.still()
@@ -229,7 +230,7 @@ def test_the_still_picture_shows_the_present_state(lab):
     assert all(each.shape[:2] == (round(1.6 * height), round(1.6 * width)) for each in pictures)
     for one, other in pairwise(pictures):
         assert (np.abs(one - other).max(axis=2) > 0.2).mean() > 1e-3
-    assert plt.get_fignums() == []
+    assert plt.get_fignums() == open_before
 
 
 def test_lines_of_the_still_picture_are_cut_off_at_their_panel(lab):
@@ -315,3 +316,12 @@ def test_a_control_that_does_not_exist_is_named():
         lab.set(momentum=0.9)
     with pytest.raises(TraitError):
         lab.set(kappa=11)
+
+
+def test_a_word_that_cannot_be_placed_is_not_drawn():
+    """As a point is not: a browser would report an error for a place that is nan."""
+    figure, ax = plt.subplots()
+    canvas = Canvas.of(figure)
+    frame = canvas.frame([(ax, [0, 1], [0, np.nan])], [(ax, 0.5, np.nan, "lost"), (ax, 0.5, 0.5, "here")], "")
+    assert [text for _, _, text in frame["texts"]] == ["", "here"]
+    assert np.isfinite([place for *place, _ in frame["texts"]]).all()

@@ -25,6 +25,7 @@ from utils.plots import (
     loss_curves,
     lr_sensitivity,
     picture,
+    readable,
     surface_contours,
     surface_traces,
 )
@@ -106,7 +107,7 @@ def test_a_line_per_run_from_the_start_on():
     assert ax.get_title(loc="left") == "Four lrs"
     dots = [line for line in ax.lines if line.get_marker() == "o"]
     assert [len(dot.get_xdata()) for dot in dots] == [len(path.get_xdata()) for path in paths]
-    assert [label.get_color() for label in ax.texts] == [path.get_color() for path in paths]
+    assert [label.get_color() for label in ax.texts] == [readable(path.get_color()) for path in paths]
 
 
 def test_a_run_that_diverged_says_so_and_is_drawn_over_the_edge():

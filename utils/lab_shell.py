@@ -103,12 +103,11 @@ class Lab:
 
     def widget(self) -> ipywidgets.Widget:
         hidden = f".lab-still-{self.name} {{ display: none !important }}"
-        narrow = ".workshop-lab .widget-readout { min-width: 56px }"  # what it spares is the sliders'
-        look = ipywidgets.HTML(f"<style>{hidden} {narrow}</style>")
+        look = ipywidgets.HTML(f"<style>{hidden} {LOOK}</style>")
         step, last = self.plot.step, self._last_step
         # The step slider is the source of the links: jslink copies its source's value when it is shown.
         scrub = ipywidgets.IntSlider(value=step, min=0, max=last, description="step", layout={"width": "360px"})
-        play = ipywidgets.Play(value=step, min=0, max=last, interval=30, show_repeat=False)
+        play = ipywidgets.Play(value=step, min=0, max=last, interval=25, show_repeat=False)
         ipywidgets.jslink((scrub, "value"), (play, "value"))
         ipywidgets.jslink((scrub, "value"), (self.plot, "step"))
         box = ipywidgets.VBox([look, *self._arrange(self, ipywidgets.HBox([scrub, play], layout=WRAP))])
@@ -117,6 +116,18 @@ class Lab:
 
 
 WRAP = {"flex_flow": "row wrap"}
+# In light and dark themes: what ipywidgets draws in a faint grey has a contrast of 3 and more, the focus is seen, the
+# picture is a sheet of paper on the dark desk, and no row is wider than the page (at 200 % it has half the room).
+LOOK = """
+.workshop-lab .widget-readout { min-width: 56px }
+.workshop-lab .noUi-target { background: #808080 }
+.workshop-lab .noUi-handle { border: 2px solid #6b6b6b; background: #ffffff }
+.workshop-lab .noUi-handle:focus { border-color: #0072B2; outline: 3px solid #0072B2; outline-offset: 2px }
+.workshop-lab :is(button, select, input):focus-visible { outline: 3px solid #0072B2; outline-offset: 2px }
+.workshop-lab .workshop-plot { border-radius: 4px }
+.workshop-lab .workshop-swatch { width: 14px; height: 14px; margin: 8px 4px; outline: 1px solid #808080 }
+.workshop-lab .widget-inline-hbox { max-width: calc(100% - 4px) } /* it has a margin of 2 px */
+"""
 
 
 def _one_above_the_other(lab: Lab, scrub: ipywidgets.Widget) -> list[ipywidgets.Widget]:

@@ -9,13 +9,14 @@ import torch
 from matplotlib.axes import Axes
 
 from utils.descent import descend
+from utils.designer import design_schedule
 from utils.lab_shell import Lab
 from utils.plot_widget import Canvas, PlotWidget, Stills
 from utils.plots import surface_contours
 from utils.race import race
 from utils.surfaces import Surface, ravine
 
-__all__ = ["Lab", "find_edge", "race"]
+__all__ = ["Lab", "design_schedule", "find_edge", "race"]
 
 
 def find_edge(make_optimizer: Callable = torch.optim.SGD, *, steps: int = 60) -> Lab:

@@ -24,7 +24,7 @@ function render({ model, el }) {
 
   const picture = () => {
     const url = URL.createObjectURL(new Blob([model.get("background")], { type: "image/png" }));
-    image.onload = () => URL.revokeObjectURL(url);
+    setTimeout(() => URL.revokeObjectURL(url), 10_000); // not on load: with two in a row that would be the first one's
     image.setAttribute("href", url);
   };
   const draw = () => {
@@ -54,7 +54,7 @@ function render({ model, el }) {
     const slider = control.closest(".widget-slider"), row = control.closest(".workshop-row");
     const icon = Object.keys(BUTTONS).find((each) => control.querySelector("." + each));
     const label = slider ? slider.querySelector(".widget-label").textContent : BUTTONS[icon];
-    if (label) control.setAttribute("aria-label", row ? `${row.querySelector(".widget-checkbox").textContent.replace("\u200b", "")}, ${label}` : label);
+    if (label) control.setAttribute("aria-label", row ? `${row.querySelector(".widget-checkbox, .workshop-name").textContent.trim().replace("\u200b", "")}, ${label}` : label);
     if (slider) control.setAttribute("aria-valuetext", slider.querySelector(".widget-readout").textContent);
     control.dataset.lmSuppressShortcuts = "true";
   });

@@ -69,7 +69,11 @@ class Canvas:
     def frame(self, moving, texts, alt: str) -> dict:
         """What PlotWidget.frame takes: `moving` is a list of (ax, x, y), `texts` one of (ax, x, y, text)."""
         points = [self.place(ax, x, y) for ax, x, y in moving]
-        words = [(*self.place(ax, [x], [y])[0].tolist(), text) for ax, x, y, text in texts]
+        places = [self.place(ax, [x], [y])[0] for ax, x, y, _ in texts]
+        words = [
+            (*place.tolist(), text) if np.isfinite(place).all() else (0.0, 0.0, "")  # a browser cannot put it at nan
+            for place, (*_, text) in zip(places, texts, strict=True)
+        ]
         return {
             "points": np.concatenate(points).astype("<f4").tobytes(),
             "lengths": [len(each) for each in points],
@@ -129,7 +133,8 @@ def flatten(plot: PlotWidget) -> bytes:
             artist.set_clip_path(clip)  # plot() would set the clip path of the axes again
     for look, (x, y, text) in zip(plot.words, plot.frame["texts"], strict=True):
         align = {"start": "left", "middle": "center", "end": "right"}[look.get("text-anchor", "start")]
-        ax.text(x, y, text, ha=align, va="baseline", color=look["fill"], fontsize=9, fontweight="bold")
+        weight = look.get("font-weight", "bold")
+        ax.text(x, y, text, ha=align, va="baseline", color=look["fill"], fontsize=9, fontweight=weight)
     png = BytesIO()
     figure.savefig(png, dpi=160, metadata={"Software": None})
     return png.getvalue()

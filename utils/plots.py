@@ -14,13 +14,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from utils.descent import Trace
 from utils.surfaces import Surface
 
+SMALLEST = 9  # points
 HALO = [patheffects.withStroke(linewidth=3, foreground="white")]  # keeps lines and labels readable on any colour
 
 
@@ -43,11 +46,19 @@ class Picture:
         return f"<Picture: {self.alt}>"
 
 
+def too_small(figure: Figure) -> list[str]:
+    """Visible texts of the figure below SMALLEST points; a page shows a figure's points as its own."""
+    texts = figure.findobj(
+        lambda artist: isinstance(artist, Text) and artist.get_visible() and artist.get_fontsize() < SMALLEST
+    )
+    return sorted({text.get_text() for text in texts} - {""})
+
+
 def picture(drawn: Axes | Figure, *, alt: str | None = None) -> Picture:
     """Finish a figure (given itself or by one of its axes) as the output of a cell, and close it.
 
     Without `alt` the alt text is put together from the titles and from what the plotting functions noted on the axes.
-    Raises ValueError when neither gives one: a picture that cannot be told in words is not shown.
+    Raises ValueError when neither gives one (a picture that cannot be told in words is not shown), or for tiny text.
     """
     figure = drawn if isinstance(drawn, Figure) else drawn.figure
     if alt is None:
@@ -59,6 +70,8 @@ def picture(drawn: Axes | Figure, *, alt: str | None = None) -> Picture:
         alt = alt.replace("\n", " ")
     if not alt:
         raise ValueError('this figure has no title and no description: pass alt="what a reader sees in it"')
+    if small := too_small(figure):
+        raise ValueError(f"text below {SMALLEST} pt cannot be read from a page: {', '.join(map(repr, small))}")
     pixels, png = io.BytesIO(), io.BytesIO()
     figure.savefig(pixels, format="png", pil_kwargs={"compress_level": 1})
     plt.close(figure)
@@ -83,6 +96,16 @@ def describe(trace: Trace) -> str:
     if trace.diverged_at is not None:
         return f"{trace.label}: diverged at step {trace.diverged_at}"
     return f"{trace.label}: loss {trace.loss[-1]:.2g} after {len(trace.lr)} steps"
+
+
+def readable(color: str) -> str:
+    """The colour for words, as #rrggbb: this one, darkened until its contrast on white is 4.5 (WCAG 2, level AA)."""
+    rgb = np.array(to_rgb(color))
+    while True:
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        if 1.05 / (linear @ (0.2126, 0.7152, 0.0722) + 0.05) >= 4.5:
+            return to_hex(rgb)
+        rgb *= 0.97
 
 
 def surface_contours(surface: Surface, ax: Axes | None = None, *, title: str | None = None) -> Axes:
@@ -177,7 +200,7 @@ def _label_points(ax: Axes, ends) -> None:
             textcoords="offset points",
             ha="right" if to_left else "left",
             va="center",
-            color=color,
+            color=readable(color),
             fontweight="bold",
             path_effects=HALO,
             zorder=6,
@@ -199,7 +222,7 @@ def _label_right(ax: Axes, ends) -> None:
             xytext=(6, 0),
             textcoords="offset points",
             va="center",
-            color=color,
+            color=readable(color),
             fontweight="bold",
             annotation_clip=False,
         )

@@ -15,13 +15,13 @@ from utils import surfaces
 from utils.descent import Trace, descend
 from utils.lab_shell import WRAP, Lab
 from utils.plot_widget import Canvas, PlotWidget, Stills
-from utils.plots import surface_contours
+from utils.plots import readable, surface_contours
 from utils.surfaces import Surface
 
 STEPS = 100
 LRS = [float(f"{lr:.3g}") for lr in np.geomspace(1e-4, 10**0.5, 91)]  # 20 a decade
 TRIED = LRS[::5]  # by tuning
-COLORS = ["#0072B2", "#D55E00", "#009E73", "#B0578D", "#8A6A00", "#000000"]
+COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#4B1E78", "#000000"]  # as in the lessons' figures
 LOSSES = (1e-10, 1e3)  # the range that the pictures show
 
 
@@ -217,7 +217,7 @@ def _rows(racers, results, lab: Lab, scrub) -> list[ipywidgets.Widget]:
     """The problem above the picture, a row for each racer below it: on or off, settings, how it ended."""
     controls, rows = lab.controls, []
     for racer, color in zip(racers, COLORS, strict=True):
-        swatch = ipywidgets.HTML(f'<div style="background: {color}; width: 14px; height: 14px; margin: 8px 4px"></div>')
+        swatch = ipywidgets.HTML(f'<div class="workshop-swatch" style="background: {color}"></div>')
         parts = [controls[f"{racer.name} {part}"] for part in ("on", "lr", *racer.knobs)]
         row = ipywidgets.HBox([swatch, *parts, results[racer.name]], layout=WRAP)
         row.add_class("workshop-row")  # its sliders are called by the name of the racer as well
@@ -274,7 +274,7 @@ def _plot(canvas: Canvas, axes) -> PlotWidget:
         size=list(canvas.size),
         panels=[canvas.panel(ax) for ax in axes],
         lines=lines,
-        words=[{"fill": color, "text-anchor": "start"} for color in COLORS],
+        words=[{"fill": readable(color), "text-anchor": "start"} for color in COLORS],
         step=STEPS,
     )
 
