@@ -1,0 +1,128 @@
+"""What notebooks 05a and 05b train and judge by: all seeds at once is each seed alone, and the rule is the rule."""
+
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import optim
+from torch.nn import functional as F
+
+from utils import data, practice
+from utils.practice import Feed, compare, conv_net, digits, digits_problem, judge, noise, shift, zen
+from utils.sweeps import sweep
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.mark.parametrize("augment", [False, True])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize(
+    "make", [partial(optim.SGD, momentum=0.9), partial(optim.AdamW, fused=True)], ids=["SGD", "AdamW"]
+)
+def test_a_replica_goes_where_it_goes_alone(make, augment, smoothing):
+    rows, seeds, lrs, steps = digits(200), (0, 3, 4), [0.01, 0.03], 12
+    options = {"seeds": seeds, "batch_size": 24, "augment": augment, "label_smoothing": smoothing}
+    together = sweep(make, **digits_problem(rows, steps, **options), lrs=lrs)
+    wrong = sweep(make, **digits_problem(rows, steps, **options, judge="error"), lrs=lrs)
+    for i, lr in enumerate(lrs):
+        for j, seed in enumerate(seeds):
+            model, generator, losses = conv_net(seed), noise(seed), []
+            optimizer = make(model.parameters(), lr=lr)
+            for x, y in Feed(rows, steps, seed, 24):
+                x = shift(x, generator) if augment else x
+                loss = F.cross_entropy(model(x), y, label_smoothing=smoothing)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                losses.append(loss.item())
+            loss, error = judge(model, rows.validation)
+            assert np.allclose(together.losses[:, i, j], losses, rtol=1e-4)
+            assert math.isclose(together.final[i, j], loss, rel_tol=1e-3)
+            assert abs(wrong.final[i, j] - error) < 0.3  # a row on the edge may fall to either side: one is 0.09
+
+
+def test_the_three_parts_are_apart_and_the_test_rows_are_always_the_same():
+    whole, few, many = data.digits(), digits(300), digits(1010)
+    assert torch.equal(few.test[0], many.test[0]) and torch.equal(few.test[0].flatten(1), whole.x_test)
+    for part in (few, many):
+        assert torch.equal(torch.cat([part.train[0], part.validation[0]]).flatten(1), whole.x_train)
+    assert repr(few) == "Digits(300 to train on, 1047 to choose by, 450 to report on)"
+
+
+@pytest.mark.parametrize("train", [0, 1347, -3])
+def test_a_part_without_rows_is_refused(train):
+    with pytest.raises(ValueError, match="use 1 to 1346"):
+        digits(train)
+
+
+def test_shift_moves_by_one_pixel_at_most_and_fills_with_zeros():
+    x = torch.rand(200, 1, 8, 8) + 1
+    moved = shift(x, noise(0))
+    padded = F.pad(x, (1, 1, 1, 1))
+    windows = torch.stack([padded[:, :, i : i + 8, j : j + 8] for i in range(3) for j in range(3)])
+    which = (moved == windows).flatten(2).all(-1)
+    assert (which.sum(0) == 1).all() and which.any(1).all()  # each image is one of nine windows, and all nine occur
+    assert torch.equal(moved, shift(x, noise(0))) and not torch.equal(moved, shift(x, noise(1)))
+
+
+def test_a_net_depends_on_its_seed_alone_and_leaves_the_generator():
+    torch.manual_seed(5)
+    first = conv_net(1)[0].weight
+    after = torch.rand(1)
+    torch.manual_seed(5)
+    assert torch.equal(torch.rand(1), after)
+    assert torch.equal(conv_net(1)[0].weight, first) and not torch.equal(conv_net(2)[0].weight, first)
+
+
+def test_a_feed_gives_its_steps_once():
+    feed = Feed(digits(100), 7, seed=0, batch_size=10)
+    assert len(feed) == 7 and len(list(feed)) == 7 and list(feed) == [] and feed.taken == 7
+
+
+@pytest.mark.parametrize(
+    ("gap", "verdict"),
+    [
+        ([-1.0, -1.1, -0.9, -1.0], "gain"),
+        ([1.0, 1.1, 0.9, 1.0], "loss"),
+        ([0.1, -0.1, 0.05, -0.05], "no gain"),
+        ([2.0, -2.0, 1.0, -1.5], "noise"),
+    ],
+)
+def test_the_verdict_follows_the_rule(gap, verdict):
+    old = np.array([5.0, 6.0, 7.0, 8.0])
+    found = compare(old + gap, old)
+    assert found.verdict == verdict and math.isclose(found.mean, np.mean(gap), abs_tol=1e-12)
+
+
+def test_the_interval_is_students():
+    found = compare([1.0, 2.0, 4.0], [0.0, 0.0, 0.0])
+    half = 4.302652730 * np.std([1, 2, 4], ddof=1) / math.sqrt(3)  # t of 2 degrees of freedom at 97.5 %, from a table
+    assert math.isclose(found.high - found.mean, half, rel_tol=1e-8) and math.isclose(found.mean - found.low, half)
+
+
+def test_a_useless_change_is_called_something_in_about_one_case_of_twenty():
+    luck = np.random.default_rng(1)
+    verdicts = [compare(*luck.normal(0, 1, (2, 6))).verdict for _ in range(2000)]
+    share = sum(v in ("gain", "loss") for v in verdicts) / 2000
+    assert 0.035 < share < 0.065
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "words"),
+    [([1, 2], [1, 2, 3], "paired by seed"), ([1], [1], "two or more"), ([1, np.inf], [1, 2], "diverged")],
+)
+def test_what_cannot_be_compared_is_refused(new, old, words):
+    with pytest.raises(ValueError, match=words):
+        compare(new, old)
+
+
+def test_the_zen_is_read_without_printing(capsys):
+    text, letters, codes = zen()
+    assert capsys.readouterr().out == "" and len(text) == len(codes) == 856
+    assert "".join(letters[code] for code in codes[:13]) == text[:13] == "the zen of py"
+
+
+def test_practice_module_is_used_with_its_own_noise():
+    assert practice.noise(0).initial_seed() != torch.Generator().manual_seed(0).initial_seed()
