@@ -1,0 +1,438 @@
+// Slides from the flat list of cells that deck.html.j2 writes. Only a browser knows what fits on a slide, so the pages are
+// made here: what a cell shows is cut into blocks, and the blocks of a section are spread over as few slides as read well.
+const Deck = (() => {
+  const WIDTH = 1180, TALL = 574, TALLER = 622, SHORT = 456, GAP = 16; // of a body: below a title, without one, first slide
+  const SIDE = 400, SIDE_GAP = 28; // the text beside a narrow figure
+  const CODE = [20, 19, 18, 17, 16], TABLE = [22, 20, 19, 18, 17, 16]; // px; 16 is the smallest, then it is split
+  const LONG = 12, LONGER = 18; // lines of code that has a table or text as output; what only defines may be longer
+  const LAB = ".deck-frames, .lab-still, .deck-widget, .jupyter-widgets, [data-widget]";
+  const KEEP = 0.9, GROW = 1.25; // how far a figure may leave its own size
+
+  const make = (tag, className, ...children) => {
+    const element = document.createElement(tag);
+    if (className) element.className = className;
+    element.append(...children);
+    return element;
+  };
+
+  // ---- cells → sections: a heading or a slide type begins one ------------------------------------------------------
+
+  function sections(cells) {
+    const found = [];
+    let chapter = "";
+    for (const cell of cells) {
+      const type = cell.dataset.slide, heading = cell.querySelector(":scope > h1, :scope > h2, :scope > h3, :scope > h4");
+      if (type === "notes") {
+        if (found.length) found.at(-1).notes.push(cell);
+        continue;
+      }
+      if (type === "slide" || type === "subslide" || heading || !found.length) {
+        if (heading && heading.tagName <= "H2") chapter = heading.textContent;
+        const first = cell.firstElementChild, asks = first?.matches("p") && first.textContent === first.querySelector("strong")?.textContent;
+        const goesOn = !heading && !asks;
+        found.push({ top: type === "slide" || !found.length, heading: heading ?? (goesOn && found.at(-1)?.heading), chapter, blocks: [], notes: [] });
+      }
+      found.at(-1).blocks.push(...blocks(cell, found.at(-1).heading));
+    }
+    return found;
+  }
+
+  // ---- a cell → blocks ----------------------------------------------------------------------------------------------
+
+  function blocks(cell, heading) {
+    const revealed = cell.dataset.slide === "fragment", found = [];
+    const add = (role, ...children) => {
+      const element = make("div", `deck-block deck-${role}`, ...children);
+      found.push({ element, role, cell: cell.dataset.cell, fragment: revealed });
+      return found.at(-1);
+    };
+    const folded = folds(cell);
+    for (const child of [...cell.children]) {
+      if (child === heading) continue;
+      if (child.matches(".deck-code") && folded) continue;
+      if (child.matches(".deck-code")) add("code", ...child.children);
+      else if (child.matches(".deck-output")) output(child, add);
+      else if (child.matches("details")) add("card-block", card(child));
+      else if (child.matches("table")) add("table", child);
+      else if (child.matches("img") || (child.matches("p:has(> img:only-child)") && !child.textContent.trim()))
+        add("figure", child.matches("img") ? child : child.firstElementChild);
+      else {
+        const word = child.matches("p") ? child.firstElementChild : null;
+        const opens = word && word.tagName === "STRONG" && child.firstChild === word ? word.textContent : "";
+        const role = opens.startsWith("Predict") ? "predict" : /^What (you|to|we)/.test(opens) ? "saw" : "text";
+        const block = add(role, child);
+        if (role !== "text") block.fragment = true;
+      }
+    }
+    if (folded && found.length) found[0].code = folded;
+    return found;
+  }
+
+  // The code of a figure or a lab draws, that of a table collects when it is long and else may only show: they stand behind
+  // the key C, not on the slide.
+  function folds(cell) {
+    const shows = /^\s*(\w+ = )?Markdown\(|^[^\n]+$/; // a table of what was computed before
+    const code = cell.querySelector(":scope > .deck-code"), shown = cell.querySelectorAll(":scope > .deck-output");
+    if (!code || !shown.length) return null;
+    const lines = code.textContent.split("\n").filter((line) => line.trim()).length, table = cell.querySelector(".deck-output table");
+    return cell.querySelector(`.deck-output img, ${LAB}`) || lines > (table ? LONG : LONGER) || (table && shows.test(code.textContent.trim())) ? code : null;
+  }
+
+  function output(element, add) {
+    const lab = element.querySelector(LAB);
+    const images = element.querySelectorAll("img"), table = element.querySelector("table");
+    if (lab) add("lab", element);
+    else if (images.length === 1 && !element.textContent.trim()) add("figure", images[0]);
+    else if (table && element.querySelectorAll("table").length === 1 && [...images].every((image) => table.contains(image))) add("table", ...[...element.querySelectorAll("p")].filter((p) => !table.contains(p) && p.compareDocumentPosition(table) & 4), table);
+    else add("text-output deck-text", element);
+  }
+
+  // A folded answer: its summary stands on the slide, the answer comes when it is asked for.
+  function card(details) {
+    const summary = details.querySelector(":scope > summary");
+    const head = make("p", "deck-summary", ...(summary ? [...summary.childNodes] : ["Answer"]));
+    summary?.remove();
+    return make("div", "deck-card", head, make("div", "deck-body-of fragment", ...details.childNodes));
+  }
+
+  // ---- how large is a block? ----------------------------------------------------------------------------------------
+
+  const outer = (element) => element.getBoundingClientRect().height;
+
+  function measure(block, bench) {
+    const { element, role } = block;
+    bench.append(element);
+    if (role === "figure") {
+      const image = element.querySelector("img");
+      const width = +image.getAttribute("width") || image.naturalWidth, ratio = image.naturalHeight / image.naturalWidth || 0.4;
+      image.dataset.own = width;
+      image.removeAttribute("width");
+      image.removeAttribute("height");
+      image.removeAttribute("style");
+      Object.assign(block, { ratio, own: Math.min(width, WIDTH), most: Math.min(WIDTH, GROW * width, TALL / ratio) });
+      block.least = Math.min(KEEP * block.own, block.most);
+    } else if (role === "code") {
+      const pre = element.querySelector("pre");
+      const longest = Math.max(...pre.textContent.split("\n").map((line) => line.length));
+      const room = (WIDTH - 30) / 0.603; // an advance of DejaVu Sans Mono is 0.602 of its size
+      pre.style.setProperty("--code", `${CODE.at(-1)}px`);
+      block.compact = outer(element);
+      pre.style.setProperty("--code", `${CODE.find((size) => size * longest <= room) ?? CODE.at(-1)}px`);
+    } else if (role === "table") {
+      const table = element.querySelector("table");
+      const size = TABLE.find((size) => {
+        table.style.setProperty("--table", `${size}px`);
+        return outer(element) <= 0.92 * TALL && table.scrollWidth <= WIDTH;
+      });
+      block.tooTall = size === undefined;
+      if (block.tooTall) {
+        table.style.setProperty("--table", "18px");
+        if (outer(element) > 2 * TALL) table.style.setProperty("--table", `${TABLE.at(-1)}px`);
+      }
+    }
+    block.height = outer(element);
+    bench.classList.add("deck-narrow");
+    block.narrow = role === "figure" ? 0 : shrunk(element) ? Infinity : outer(element);
+    bench.classList.remove("deck-narrow");
+    return block;
+  }
+
+  // Whether a formula would have to be set much smaller than the text here.
+  const shrunk = (element) => [...element.querySelectorAll(".deck-math svg")].some((svg) =>
+    svg.getBoundingClientRect().width < 0.7 * parseFloat(svg.style.width) * parseFloat(getComputedStyle(svg).fontSize));
+
+  // ---- what is too tall for a slide is cut ---------------------------------------------------------------------------
+
+  function cut(block, bench) {
+    if (block.role === "table" && (block.tooTall || block.height > TALL)) return cutTable(block, bench);
+    if (block.role === "code" && block.height > TALL) return cutCode(block, bench);
+    const list = block.element.querySelector(":scope > ul, :scope > ol");
+    if (list && block.height > TALL && list.children.length > 1) return cutList(block, list, bench);
+    return [block];
+  }
+
+  function cutTable(block, bench) {
+    const table = block.element.querySelector("table"), head = table.tHead, parts = [];
+    const rows = [...table.tBodies[0].rows], heights = rows.map(outer), room = 0.94 * TALL - outer(head ?? rows[0]);
+    const number = Math.ceil(heights.reduce((a, b) => a + b, 0) / room), share = heights.reduce((a, b) => a + b, 0) / number;
+    let filled = Infinity;
+    const widths = [...rows[0].cells].map((cell) => cell.getBoundingClientRect().width);
+    rows.forEach((row, i) => {
+      if (filled + heights[i] > room || (filled >= share && parts.length < number)) {
+        const part = table.cloneNode(false);
+        if (head) part.append(head.cloneNode(true));
+        part.append(document.createElement("tbody"));
+        [...part.rows[0]?.cells ?? []].forEach((cell, k) => { cell.style.width = `${widths[k]}px`; });
+        const element = make("div", block.element.className, part);
+        parts.push({ ...block, element, tooTall: false, part: parts.length });
+        filled = 0;
+      }
+      parts.at(-1).element.querySelector("tbody").append(row);
+      filled += heights[i];
+    });
+    block.element.remove();
+    return parts.map((part) => { bench.append(part.element); part.height = part.narrow = outer(part.element); return part; });
+  }
+
+  function cutCode(block, bench) {
+    const pre = block.element.querySelector("pre"), lines = pre.innerHTML.replace(/\n$/, "").split("\n");
+    const room = Math.floor((TALL - 24) / (outer(block.element) - 20) * lines.length);
+    const number = Math.ceil(lines.length / room), parts = [];
+    let from = 0;
+    for (let k = number; k > 0; k--) {
+      const ideal = from + Math.ceil((lines.length - from) / k);
+      const ends = lines.map((line, i) => i).filter((i) => i > from && i <= from + room && (!lines[i].trim() || i === ideal));
+      const to = k === 1 ? lines.length : ends.sort((a, b) => Math.abs(a - ideal) - (lines[a].trim() ? 0 : 3) - Math.abs(b - ideal) + (lines[b].trim() ? 0 : 3))[0];
+      const element = block.element.cloneNode(true);
+      element.querySelector("pre").innerHTML = lines.slice(from, to).join("\n").trimEnd();
+      parts.push({ ...block, element, part: parts.length });
+      from = lines[to]?.trim() === "" ? to + 1 : to;
+    }
+    block.element.remove();
+    return parts.map((part) => measure(part, bench));
+  }
+
+  function cutList(block, list, bench) {
+    const items = [...list.children], half = Math.ceil(items.length / 2);
+    const other = make("div", block.element.className, list.cloneNode(false));
+    other.firstChild.append(...items.slice(half));
+    if (list.tagName === "OL") other.firstChild.start = (list.start || 1) + half;
+    return [block, { ...block, element: other, part: 1 }].flatMap((part) => cut(measure(part, bench), bench));
+  }
+
+  // ---- which blocks share a slide? ------------------------------------------------------------------------------------
+
+  const words = (block) => ["text", "saw", "predict"].includes(block.role);
+
+  // What it costs to turn the page between two blocks: what belongs together should be seen together.
+  function tear(before, after) {
+    if (after.part) return 0;
+    const shown = ["figure", "table", "lab"].includes(before.role);
+    if (after.role === "saw") return shown ? 9 : 5;
+    if (before.role === "code" && before.cell === after.cell) return after.role === "figure" ? 1 : 6;
+    if (before.role === "text" && (after.cell === before.cell || after.role === "code")) return 7;
+    if (after.role === "predict") return 6;
+    return words(before) ? 2 : 0;
+  }
+
+  // What it costs to keep them on one: below code that it does not come from, an output would be taken for that code's.
+  const foreign = (block, i, page) => i && page[i - 1].role === "code" && page[i - 1].cell !== block.cell && /output|table|figure/.test(block.role);
+
+  function layout(page, tall) {
+    const usual = arrange(page, tall, "height");
+    if (usual || !page.some((block) => block.compact)) return usual;
+    const tight = arrange(page, tall, "compact"); // the code in its smallest size
+    return tight && { ...tight, compact: true, cost: tight.cost + 3 };
+  }
+
+  function arrange(page, tall, size) {
+    const figures = page.filter((block) => block.role === "figure");
+    const rest = page.filter((block) => block.role !== "figure");
+    const fixed = rest.reduce((sum, block) => sum + (block[size] ?? block.height), 0) + GAP * (page.length - 1);
+    const options = [];
+    if (!figures.length) options.push({ fits: fixed <= tall, cost: 0 });
+    else {
+      const room = tall - fixed, own = figures.reduce((sum, f) => sum + f.own * f.ratio, 0), scale = room / own;
+      const fits = figures.every((f) => scale * f.own >= f.least || (page.length === 1 && scale > 0));
+      options.push({ fits, scale, cost: 8 * Math.max(0, 1 - scale) });
+      const [figure] = figures;
+      if (figures.length === 1 && rest.length && rest.every(words)) {
+        const width = Math.min(WIDTH - SIDE - SIDE_GAP, figure.most, tall / figure.ratio);
+        const text = rest.reduce((sum, block) => sum + block.narrow, 0) + GAP * (rest.length - 1);
+        options.push({ fits: width >= figure.least && text <= tall, side: width, cost: 8 * Math.max(0, 1 - width / figure.own) });
+      }
+    }
+    return options.filter((option) => option.fits).sort((a, b) => a.cost - b.cost)[0];
+  }
+
+  function paginate(all, tall) {
+    const best = [{ cost: 0 }]; // best[n]: how to show the first n blocks
+    for (let n = 1; n <= all.length; n++) {
+      for (let from = n - 1; from >= 0; from--) {
+        const page = all.slice(from, n), alone = page.length > 1 && page.some((block) => block.role === "lab" && !block.small);
+        const how = alone || page.slice(1).some((block) => block.part) ? undefined : layout(page, tall);
+        if (!how && page.length > 1) continue;
+        const cost = best[from].cost + 10 + (how ? how.cost : 100) + 12 * page.filter(foreign).length + (from ? tear(all[from - 1], all[from]) : 0);
+        if (!best[n] || cost < best[n].cost) best[n] = { cost, from, page, how: how ?? {} };
+      }
+    }
+    const pages = [];
+    for (let n = all.length; n > 0; n = best[n].from) pages.unshift(best[n]);
+    return pages;
+  }
+
+  // ---- a page → a slide ---------------------------------------------------------------------------------------------
+
+  const room = ({ heading }) => (!heading ? TALLER : heading.tagName === "H1" ? SHORT : TALL);
+
+  // A slide with nothing but a few words can say them louder.
+  function loud(page, tall) {
+    const height = page.reduce((sum, block) => sum + block.height, 0);
+    return page.length && 1.7 * height < tall && page.every(words); // a quarter larger: up to 1.25² times as tall
+  }
+
+  function slide(section, { page, how }, number) {
+    const { heading, chapter } = section, element = make("section"), body = make("div", "deck-body");
+    if (heading) {
+      const title = heading.cloneNode(true);
+      title.removeAttribute("id");
+      element.append(title);
+      if (title.textContent.length > 56) title.classList.add("deck-long");
+      if (heading.tagName === "H1") element.classList.add("deck-title");
+    } else element.classList.add("deck-untitled");
+    if (chapter && chapter !== heading?.textContent) element.prepend(make("p", "deck-kicker", chapter));
+    let step = 0;
+    page.forEach((block, place) => {
+      if (block.role === "figure") {
+        const width = how.side ?? Math.min(block.most, block.own * (how.scale ?? 1));
+        block.element.style.setProperty("--width", `${Math.floor(width)}px`);
+      }
+      if (how.compact && block.role === "code") block.element.querySelector("pre").style.setProperty("--code", `${CODE.at(-1)}px`);
+      const answers = place && page[place - 1].role === "code" && page[place - 1].cell === block.cell;
+      if (place && (block.fragment || answers)) block.element.classList.add("fragment");
+      for (const each of [block.element, ...block.element.querySelectorAll(".fragment")]) {
+        if (each.matches(".fragment")) each.dataset.fragmentIndex = step++;
+      }
+    });
+    const elements = page.map((block) => block.element);
+    if (how.side) { // the words in a column of their own, on the side where the page begins
+      const figure = page.findIndex((block) => block.role === "figure");
+      const column = make("div", "deck-column", ...elements.filter((_, place) => place !== figure));
+      body.append(...(figure ? [column, elements[figure]] : [elements[figure], column]));
+    } else body.append(...elements);
+    const code = page.flatMap((block) => block.code ?? []);
+    if (code.length) element.append(make("div", "deck-folded", ...code));
+    if (how.side) body.classList.add("deck-side");
+    if (loud(page, room(section))) body.classList.add("deck-loud");
+    element.append(body);
+    return element;
+  }
+
+  function build(all, bench, into) {
+    let stack = null, title = document.title, waiting = [];
+    for (const section of all) {
+      const tall = room(section);
+      const cutUp = section.blocks.map((block) => measure(block, bench)).flatMap((block) => cut(block, bench));
+      const pages = cutUp.length ? paginate(cutUp, tall) : section.heading ? [{ page: [], how: {} }] : [];
+      if (section.top || !stack) into.append((stack = make("section")));
+      for (const [number, page] of pages.entries()) {
+        const made = slide(section, page, number);
+        stack.append(made);
+        waiting.push(made);
+      }
+      if (section.notes.length) { // they speak of all slides since the last ones
+        for (const each of waiting) each.append(make("aside", "notes", ...section.notes.map((cell) => make("div", "", ...cell.cloneNode(true).childNodes))));
+        waiting = [];
+      }
+      if (section.top && !section.notes.length) waiting = waiting.slice(-pages.length);
+    }
+    const slides = [...into.querySelectorAll("section section")];
+    slides.forEach((each, place) => each.append(make("footer", "deck-foot", make("span", "", title), make("time", "deck-clock"), make("span", "deck-number", codeButton(each), `${place + 1} / ${slides.length}`))));
+    for (const only of [...into.children]) if (only.children.length === 1) only.replaceWith(only.firstElementChild);
+  }
+
+  function codeButton(slide) {
+    if (!slide.querySelector(".deck-folded")) return "";
+    const button = make("button", "deck-code-button", "code");
+    button.title = "the code of what is shown (C)";
+    button.addEventListener("click", showCode);
+    return button;
+  }
+
+  function showCode() {
+    const folded = Reveal.getCurrentSlide()?.querySelector(".deck-folded");
+    if (!folded) return;
+    const dialog = make("dialog", "deck-dialog reveal", folded.cloneNode(true));
+    dialog.setAttribute("aria-label", "the code of what is shown");
+    dialog.tabIndex = -1;
+    dialog.addEventListener("keydown", (event) => { if (event.key.toLowerCase() === "c" && !event.ctrlKey && !event.metaKey) dialog.close(); });
+    dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+    dialog.addEventListener("close", () => dialog.remove());
+    document.body.append(dialog);
+    dialog.showModal();
+  }
+
+  // A live lab grows when its widgets arrive: it is made smaller until it fits, never cut.
+  function fit(block) {
+    const content = block.firstElementChild, body = block.parentElement;
+    const update = () => {
+      content.style.zoom = 1;
+      const room = body.clientHeight - [...body.children].reduce((sum, each) => sum + (each === block ? 0 : each.offsetHeight + GAP), 0);
+      const need = content.offsetHeight, wide = content.scrollWidth;
+      if (need) content.style.zoom = Math.min(1, room / need, WIDTH / wide);
+    };
+    new ResizeObserver(update).observe(block);
+    Reveal.on("slidechanged", update);
+    update();
+  }
+
+  // ---- what moves ------------------------------------------------------------------------------------------------------
+
+  // A lab without its kernel: the slider chooses among pictures made when the deck was.
+  function frames(root) {
+    for (const figure of root.querySelectorAll(".deck-frames")) {
+      const states = JSON.parse(figure.querySelector("script").textContent);
+      const image = figure.querySelector("img"), slider = figure.querySelector("input"), told = figure.querySelector("output");
+      const show = () => {
+        const state = states[slider.value];
+        image.src = state.src;
+        image.alt = state.alt;
+        told.textContent = state.value;
+        slider.setAttribute("aria-valuetext", state.value);
+      };
+      slider.addEventListener("input", show);
+      show();
+    }
+  }
+
+  function look() {
+    const asked = new URLSearchParams(location.search), root = document.documentElement;
+    const system = matchMedia("(prefers-color-scheme: dark)");
+    const dark = asked.has("dark") || (!asked.has("light") && !asked.has("print-pdf") && system.matches);
+    root.classList.toggle("dark", dark);
+  }
+
+  function clock() {
+    const now = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    for (const each of document.querySelectorAll(".deck-clock")) each.textContent = now;
+  }
+
+  const INPUTS = "dialog, input, select, textarea, button, [contenteditable], [role=slider], .jupyter-widgets, .workshop-lab";
+
+  async function start(options = {}) {
+    look();
+    await document.fonts.ready;
+    await Promise.all([...document.fonts].map((face) => face.load()));
+    const source = document.getElementById("deck-cells");
+    await Promise.all([...source.querySelectorAll("img")].map((image) => image.decode().catch(() => null)));
+    for (const link of source.querySelectorAll("a[href]")) {
+      const href = link.getAttribute("href");
+      if (/^\w+:/.test(href)) Object.assign(link, { target: "_blank", rel: "noopener" });
+      else if (document.body.dataset.deckLinks) link.setAttribute("href", href.replace(".ipynb", document.body.dataset.deckLinks));
+    }
+    const bench = make("div", "reveal deck-bench", make("div", "slides", make("section")));
+    source.append(bench);
+    frames(source);
+    build(sections([...source.querySelectorAll(".deck-cell")]), bench.querySelector("section"), document.querySelector("body > .reveal .slides"));
+    clock();
+    setInterval(clock, 5000);
+    await Reveal.initialize({
+      width: 1280, height: 720, margin: 0, minScale: 0.1, maxScale: 4, center: false, hash: true, fragmentInURL: true, navigationMode: "linear",
+      transition: "none", backgroundTransition: "none", controls: false, progress: true, slideNumber: false,
+      pdfSeparateFragments: false, pdfMaxPagesPerSlide: 1, plugins: [RevealNotes],
+      keyboardCondition: () => !document.activeElement?.closest(INPUTS),
+      ...options,
+    });
+    document.addEventListener("keydown", (event) => { // back from a slider to the slides
+      if (event.key === "Escape" && !event.target.closest("dialog")) event.target.closest(INPUTS)?.blur();
+    });
+    Reveal.addKeyBinding({ keyCode: 68, key: "D", description: "Dark or light" }, () => document.documentElement.classList.toggle("dark"));
+    // Forward from a section's first slide is the next one, also after a visit further down.
+    Reveal.on("slidechanged", () => document.querySelectorAll("[data-previous-indexv]").forEach((each) => each.removeAttribute("data-previous-indexv")));
+    Reveal.addKeyBinding({ keyCode: 67, key: "C", description: "The code of what is shown" }, showCode);
+    for (const lab of document.querySelectorAll(".slides .deck-lab")) fit(lab);
+    document.documentElement.classList.add("deck-ready");
+  }
+
+  return { start, fit };
+})();
