@@ -1,12 +1,14 @@
-"""What nbval lacks: pictures are compared, a dead kernel is noticed at once, displays may be updated.
+"""What nbval lacks: pictures are compared, a dead kernel is noticed at once, displays may be updated. And a browser.
 
 pyproject.toml loads this file as a plugin (`-p tests.conftest`), so that it also holds when only a notebook is named on
 the command line; pytest then finds it again as the conftest of tests/, and the second time nothing is left to do.
 """
 
 import base64
+import contextlib
 import html
 import io
+import os
 import re
 import time
 from queue import Empty
@@ -81,6 +83,28 @@ def pytest_configure(config: pytest.Config) -> None:
         _extend_nbval()
 
 
+# The files that take longest go first, so that at the end no worker is left alone with one of them. (xdist would begin
+# with the files of the most tests, which are the quick ones.)
+LONGEST = (
+    *("test_present", "test_slides", "test_lab_designer", "test_claims", "test_lab_race", "test_accessibility"),
+    *("test_lab_find_edge", "02b-", "05a-", "test_custom_optimizers", "03-", "test_refresh", "test_copies", "02a-"),
+    *("test_designer", "test_examiner", "test_launcher", "05b-", "01-", "04b-", "04a-", "test_leaderboard"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((at for at, name in enumerate(LONGEST) if item.path.name.startswith(name)), len(LONGEST))
+
+    items.sort(key=place)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: one more than there are cores, since a test that drives a browser or a kernel half waits for it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores + 1, 8)
+
+
 def _extend_nbval() -> None:
     nbval_compare, nbval_runtest = IPyNbCell.compare_outputs, IPyNbCell.runtest
     nbval_message = IPyNbFile.get_kernel_message
@@ -139,3 +163,50 @@ def _extend_nbval() -> None:
 
     IPyNbCell.compare_outputs, IPyNbCell.runtest = compare_outputs, runtest
     IPyNbFile.get_kernel_message, RunningKernel.await_reply = get_kernel_message, await_reply
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """On tensors as small as ours a second thread only waits, and on a busy machine it waits long."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium. In CI a test that needs one fails without, elsewhere it is skipped."""
+    from tests.jupyter_page import NoChromium, chromium  # imported here: notebooks alone need no browser
+
+    with contextlib.ExitStack() as stack:
+        try:
+            started = stack.enter_context(chromium())
+        except NoChromium as reason:
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(reason))
+        yield started
+
+
+@pytest.fixture(scope="module")
+def jupyter(browser, tmp_path_factory):
+    """A JupyterLab in a folder of its own."""
+    from tests.jupyter_page import jupyter_lab
+
+    with jupyter_lab(tmp_path_factory.mktemp("jupyter")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def notebook(browser, jupyter, case):
+    """JupyterLab with the lab of the module's `case` after run-all; a test starts where the last one left it."""
+    from tests.any_lab import opened
+
+    yield from opened(browser, jupyter, case)
+
+
+@pytest.fixture(scope="module")
+def twin(case):
+    """The same lab in the Python of the test."""
+    return case.make()

@@ -1,7 +1,8 @@
-"""A real JupyterLab and a real Chromium, for test_browser.py and bench_labs.py."""
+"""A real JupyterLab and a real Chromium, for the tests of the labs and bench_labs.py."""
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -148,6 +149,17 @@ class NotebookPage:
             except AssertionError:
                 continue
         self.page.locator(shown).first.wait_for(timeout=60_000)
+
+    def choose_theme(self, theme: str) -> None:
+        """As a user does: in the menu of settings."""
+        light = str("Light" in theme).lower()
+        if self.page.evaluate("document.body.dataset.jpThemeLight") == light:
+            return
+        self.page.get_by_role("menuitem", name="Settings", exact=True).click()
+        items = self.page.locator(".lm-Menu-item")
+        items.filter(has_text=re.compile(r"^Theme\s*$")).hover()
+        items.filter(has_text=re.compile(rf"^{theme}\s*$")).click()
+        self.page.wait_for_function("light => document.body.dataset.jpThemeLight === light", arg=light)
 
     def save(self, path: Path) -> None:
         before = path.stat().st_mtime_ns
