@@ -1,27 +1,28 @@
-"""How long a student waits: `python tests/bench_labs.py` measures the labs in JupyterLab and prints a table.
+"""How long a student waits: `python -m tests.bench_labs` measures the labs in JupyterLab and in the live deck.
 
-From the key press to the new pixels, for Lab 1 and for the usual way, `interact` around a matplotlib figure of the same
-three panels, in the same browser and kernel server; then for Lab 2, with the pictures a second that its play shows.
-Beside them, the time of the optimizers alone.
+From the key press to the new pixels, for every lab and for the usual way, `interact` around a matplotlib figure of the
+same three panels as Lab 1, in the same browser and kernel server; the pictures a second that play shows; for Lab 3 the
+time until its training has ended. Beside them, what the kernel does for one picture and how many bytes it sends.
 """
 
+import json
 import statistics
-import sys
 import tempfile
 import time
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it runs as a script
-
 from tests.jupyter_page import NotebookPage, chromium, jupyter_lab, write_notebook
-from utils.descent import descend
-from utils.surfaces import ravine
+from tests.test_present import presenting
+from utils import designer, labs, race
 
 LAB = ("from utils.labs import find_edge", "find_edge()")
 RACE = ("from utils.labs import race", "race()")
+DESIGN = ("from utils.labs import design_schedule", "design_schedule()")
 USUAL = (
     "%matplotlib inline",
     """
@@ -54,7 +55,8 @@ def show(lr, kappa, x, y):
 """,
 )
 # What changes when the new picture is there: the lab's alt text, which it writes with the lines; the figure's img.
-PICTURE = {LAB: "svg.workshop-plot", RACE: "svg.workshop-plot", USUAL: ".jp-OutputArea img[src^='data:image/png']"}
+PLOT = "svg.workshop-plot"
+PICTURE = {LAB: PLOT, RACE: PLOT, DESIGN: PLOT, USUAL: ".jp-OutputArea img[src^='data:image/png']"}
 
 LR, KAPPA = ["ArrowRight"] * 48, ["ArrowRight", "ArrowRight", *["ArrowLeft"] * 4, "ArrowRight", "ArrowRight"] * 6
 # What is measured: row → slider and keys. In the race no press leads back to a setting that has been run before.
@@ -65,19 +67,22 @@ ROWS = {
         "lr of one of four": ("Adam, lr", ["ArrowLeft"] * 48),
         "start of all four": ("start x", ["ArrowRight"] * 48),
     },
+    DESIGN: {
+        "lr slider": ("lr", ["ArrowLeft"] * 48),
+        "eta_min slider": ("CosineAnnealingLR, eta_min", (["ArrowRight"] * 5 + ["ArrowLeft"] * 5) * 4),
+    },
 }
 
 # Notes for each picture the time since the first key press not yet answered, up to the first task after the frame that
 # shows it. The usual way replaces its img, so what is watched is the document.
 WATCH = """selector => {
-  window.waits = []; window.begin = null; window.last = 0;
+  window.waits = []; window.begin = null; window.last = 0; window.shows = [];
   const now = () => { const each = document.querySelector(selector);
                       return each && (each.getAttribute("aria-label") || each.getAttribute("src")); };
   let shown = now();
   document.addEventListener("keydown", () => {
     window.pressed = performance.now();
     window.begin ??= window.pressed;
-    window.first ??= window.pressed;
   }, true);
   new MutationObserver(() => {
     const next = now();
@@ -91,6 +96,7 @@ WATCH = """selector => {
         const channel = new MessageChannel();
         channel.port1.onmessage = () => {
           window.last = performance.now();
+          window.shows.push([window.last, next]);
           if (begin !== null) window.waits.push(window.last - begin);
         };
         channel.port2.postMessage(0);
@@ -112,10 +118,13 @@ def waits(notebook: NotebookPage, label: str, keys: list[str]) -> list[float]:
     return page.evaluate("window.waits")
 
 
-def last_of_twenty(notebook: NotebookPage, label: str) -> tuple[float, float]:
-    """ms from the first and from the last of 20 quick presses to the final picture."""
+def last_of_twenty(notebook: NotebookPage, label: str) -> float:
+    """ms from the last of 20 quick presses to the final picture.
+
+    In Lab 3 a training goes on for a while after that: final is the first picture that tells of the final schedule.
+    """
     page = notebook.page
-    page.evaluate("window.waits = []; window.first = window.begin = null; window.last = 0")
+    page.evaluate("window.waits = []; window.begin = null; window.last = 0; window.shows = []")
     notebook.handle(label).focus()
     for _ in range(20):
         page.keyboard.press("ArrowRight")
@@ -123,7 +132,10 @@ def last_of_twenty(notebook: NotebookPage, label: str) -> tuple[float, float]:
         seen = page.evaluate("window.last")
         page.wait_for_timeout(1000)
         if seen and seen == page.evaluate("window.last"):
-            return page.evaluate("[window.last - window.first, window.last - window.pressed]")
+            break
+    shows, pressed = page.evaluate("[window.shows, window.pressed]")
+    final = shows[-1][1].partition(" Its training")[0]
+    return next(when for when, told in shows if told.partition(" Its training")[0] == final) - pressed
 
 
 # Times of the frames, as the browser counts them, in which the path of a racer was drawn anew.
@@ -135,7 +147,7 @@ FRAMES = """selector => {
 
 
 def played(notebook: NotebookPage) -> float:
-    """New pictures per second while 100 steps are played."""
+    """New pictures per second while all steps are played."""
     page = notebook.page
     notebook.handle("step").press("Home")
     page.wait_for_timeout(500)
@@ -146,55 +158,138 @@ def played(notebook: NotebookPage) -> float:
     return 1000 * (count - 1) / (last - first)
 
 
-def measure(browser, jupyter, name: str, sources) -> None:
-    write_notebook(jupyter.root / f"{name}.ipynb", *sources)
-    notebook = NotebookPage.open(browser, jupyter, f"{name}.ipynb")
-    notebook.run_all(PICTURE[sources])
+def trained(notebook: NotebookPage, label: str, key: str, times: int = 12) -> list[float]:
+    """ms from a key press to the picture with the result of the training that it set off."""
+    page, handle, seconds = notebook.page, notebook.handle(label), []
+    told = "document.querySelector('svg.workshop-plot').getAttribute('aria-label').includes('Its training: step')"
+    for _ in range(times):
+        handle.press(key)
+        page.wait_for_function(told, timeout=30_000)
+        page.wait_for_function(f"!{told}", timeout=30_000)
+        page.wait_for_timeout(200)
+        seconds.append(page.evaluate("window.last - window.pressed"))
+    return seconds
+
+
+def row(lab: str, what: str, times: list[float], unit: str = "ms") -> dict:
+    p95 = sorted(times)[int(0.95 * len(times))] if len(times) > 1 else None
+    print(f"{lab:22} {what:28} {statistics.median(times):7.1f} {p95 or 0:7.1f} {unit}", flush=True)
+    return {"lab": lab, "what": what, "median": statistics.median(times), "p95": p95, "unit": unit, "n": len(times)}
+
+
+def measure(notebook: NotebookPage, name: str, sources) -> list[dict]:
+    """The rows of one lab whose page is open and whose lab is in view."""
     notebook.page.wait_for_timeout(2000)
-    if sources is USUAL:  # the lab names its sliders itself
-        notebook.page.evaluate(
-            """() => document.querySelectorAll(".noUi-handle").forEach((handle) => {
-              const label = handle.closest(".widget-slider").querySelector(".widget-label");
-              handle.setAttribute("aria-label", label.innerText);
-              handle.dataset.lmSuppressShortcuts = "true";
-            })"""
-        )
     notebook.page.evaluate(WATCH, PICTURE[sources])
     slider, keys = next(iter(ROWS[sources].values()))
     waits(notebook, slider, keys[:3])  # the first pictures warm up kernel and browser
-    rows = {row: waits(notebook, *slider_and_keys) for row, slider_and_keys in ROWS[sources].items()}
-    for label, times in rows.items():
-        p95 = sorted(times)[int(0.95 * len(times))]
-        print(f"{name:10} {label:26} {statistics.median(times):7.0f} {p95:7.0f}   {len(times)} changes", flush=True)
-    first, last = last_of_twenty(notebook, slider)
-    print(f"{name:10} {'20 presses, from the last':26} {last:7.0f}           {first:.0f} from the first")
-    if sources is RACE:
-        print(f"{name:10} {'play, pictures a second':26} {played(notebook):7.1f}")
-    notebook.page.close()
+    rows = [row(name, what, waits(notebook, *each)) for what, each in ROWS[sources].items()]
+    rows.append(row(name, "the last of 20 presses", [last_of_twenty(notebook, slider) for _ in range(3)]))
+    if sources is DESIGN:  # none of these settings has been trained
+        rows.append(row(name, "result of the training", trained(notebook, "CosineAnnealingLR, T_max", "ArrowLeft")))
+    if sources is not USUAL:
+        rows.append(row(name, "play", [played(notebook) for _ in range(3)], "pictures/s"))
+    return rows
 
 
-def optimizers() -> float:
-    """ms for 150 steps of each of four optimizers, as test_descent.py bounds it; median of 15 after a warm-up."""
+def in_jupyterlab(browser) -> Iterator[list[dict]]:
+    with tempfile.TemporaryDirectory() as folder, jupyter_lab(Path(folder)) as jupyter:
+        for name, sources in {"Lab 1": LAB, "interact": USUAL, "Lab 2": RACE, "Lab 3": DESIGN}.items():
+            write_notebook(jupyter.root / f"{name}.ipynb", *sources)
+            notebook = NotebookPage.open(browser, jupyter, f"{name}.ipynb")
+            notebook.run_all(PICTURE[sources])
+            if sources is USUAL:  # the labs name their sliders themselves
+                notebook.page.evaluate(
+                    """() => document.querySelectorAll(".noUi-handle").forEach((handle) => {
+                      const label = handle.closest(".widget-slider").querySelector(".widget-label");
+                      handle.setAttribute("aria-label", label.innerText);
+                      handle.dataset.lmSuppressShortcuts = "true";
+                    })"""
+                )
+            yield measure(notebook, f"{name}, JupyterLab", sources)
+            notebook.page.close()
+
+
+def in_the_deck(browser) -> Iterator[list[dict]]:
+    for name, number, sources in (("Lab 1", "01", LAB), ("Lab 2", "02b", RACE), ("Lab 3", "04a", DESIGN)):
+        with presenting(number, "--no-browser") as (_, address):
+            page = browser.new_page(viewport={"width": 1280, "height": 720})
+            page.goto(address)
+            page.wait_for_selector("html.deck-ready", state="attached", timeout=120_000)
+            page.evaluate(
+                """() => { const slide = document.querySelector(".deck-widget").closest("section");
+                           const { h, v } = Reveal.getIndices(slide); Reveal.slide(h, v); }"""
+            )
+            page.locator(".deck-widget svg.workshop-plot").wait_for(timeout=60_000)
+            yield measure(NotebookPage(page), f"{name}, live deck", sources)
+            page.close()
+
+
+@contextmanager
+def clocked(*places: tuple[object, str]) -> Iterator[list[float]]:
+    """Seconds of CPU spent in these functions (module, name), one number per call."""
+    spent = []
+
+    def timed(function: Callable) -> Callable:
+        def call(*args, **options):
+            begin = time.process_time()
+            try:
+                return function(*args, **options)
+            finally:
+                spent.append(time.process_time() - begin)
+
+        return call
+
+    patches = [patch.object(module, name, timed(getattr(module, name))) for module, name in places]
+    for each in patches:
+        each.start()
+    try:
+        yield spent
+    finally:
+        for each in patches:
+            each.stop()
+
+
+# What a lab's kernel computes with, one control and the values that it is moved through.
+KERNEL = {
+    "Lab 1": (labs.find_edge, [(labs, "descend")], "lr", lambda lab: [value for _, value in lab.options[100:140]]),
+    "Lab 2": (race.race, [(race, "descend")], "Adam lr", lambda _: race.LRS[10:50]),
+    "Lab 3": (
+        designer.design_schedule,
+        [(designer, "lr_curve"), (designer, "momentum_curve")],
+        "lr",
+        lambda lab: [value for _, value in lab.options[20:60]],
+    ),
+}
+
+
+def in_the_kernel() -> Iterator[list[dict]]:
+    """For one new picture: CPU time of what the lab computes, of all the rest, and the bytes that it sends."""
     torch.set_num_threads(1)
-    makes = [
-        partial(torch.optim.SGD, lr=0.05),
-        partial(torch.optim.SGD, lr=0.05, momentum=0.9),
-        partial(torch.optim.Adam, lr=0.05),
-        partial(torch.optim.RMSprop, lr=0.01),
-    ]
-    seconds = []
-    for _ in range(17):
-        begin = time.perf_counter()
-        for make in makes:
-            descend(ravine(), make, 150)
-        seconds.append(time.perf_counter() - begin)
-    return 1000 * statistics.median(seconds[2:])
+    for name, (make, places, control, choose) in KERNEL.items():
+        with clocked(*places) as spent:
+            lab = make()
+            computing, drawing, sent = [], [], []
+            for value in choose(lab.controls[control]):
+                spent.clear()
+                begin = time.process_time()
+                lab.set(**{control: value})
+                total = time.process_time() - begin
+                computing.append(1000 * sum(spent))
+                drawing.append(1000 * total - computing[-1])
+                frame = dict(lab.plot.frame)
+                sent.append((len(frame.pop("points")) + len(json.dumps(frame))) / 1000)
+        name = f"{name}, kernel"
+        yield [row(name, "computing", computing), row(name, "drawing", drawing), row(name, "frame", sent, "kB")]
+
+
+def main() -> list[dict]:
+    rows = [each for found in in_the_kernel() for each in found]
+    with chromium() as browser:
+        for way in (in_jupyterlab, in_the_deck):
+            rows += [each for found in way(browser) for each in found]
+    return rows
 
 
 if __name__ == "__main__":
-    print(f"{'ms':37} {'median':>7} {'p95':>7}")
-    print(f"{'optimizers':10} {'4 × 150 steps':26} {optimizers():7.0f}")
-    with tempfile.TemporaryDirectory() as folder, chromium() as browser, jupyter_lab(Path(folder)) as jupyter:
-        measure(browser, jupyter, "Lab 1", LAB)
-        measure(browser, jupyter, "interact", USUAL)
-        measure(browser, jupyter, "Lab 2", RACE)
+    main()

@@ -52,8 +52,9 @@ def by_loop(make_optimizer):
     return losses
 
 
-def main(rounds=5):
+def main(rounds=5) -> list[dict]:
     torch.set_num_threads(1)
+    rows = []
     for name, make in {"SGD": optim.SGD, "SGD, momentum": partial(optim.SGD, momentum=0.9), "Adam": optim.Adam}.items():
         times = []
         sweep(make, init, sweep_loss, 3, lrs=LRS, seeds=SEEDS)  # warm up
@@ -67,6 +68,8 @@ def main(rounds=5):
         ratio = median(a / b for a, b in times)
         gap = np.nanmax(np.abs(loop - swept.losses)[:50])
         print(f"{name}: loop {slow:.2f} s, sweep {fast:.2f} s, ratio {ratio:.1f}; losses differ by at most {gap:.1g}")
+        rows.append({"optimizer": name, "loop s": slow, "sweep s": fast, "ratio": ratio, "gap": float(gap)})
+    return rows
 
 
 if __name__ == "__main__":
