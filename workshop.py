@@ -1,7 +1,12 @@
 """One command makes the environment of the workshop and starts what you ask for.
 
-    python3 workshop.py lab [NOTEBOOK] [-- jupyter arguments]   open the lessons, at the start or at a number: lab 02
+    python3 workshop.py lab [NUMBER] [-- jupyter arguments]     open your copy of a lesson: the first, or lab 02
+    python3 workshop.py lab NUMBER --fresh | --originals        a new copy, the old one is kept | the workshop's own
+    python3 workshop.py present NUMBER [--code]                 show a lesson as live slides, on which the labs work
+    python3 workshop.py slides [NUMBER ...]                     write the slides into files that need no network
+    python3 workshop.py wheels FOLDER                           fetch all packages, for a class without network
     python3 workshop.py test [-- pytest arguments]              run every test
+    python3 workshop.py bench                                   measure how fast the labs and all the rest are
     python3 workshop.py refresh [NUMBER ...]                    run notebooks again and store what they show
 
 The first start takes minutes: it installs requirements.txt into .venv, or into the virtual environment that is active.
@@ -12,6 +17,7 @@ Later starts take no time, until requirements.txt or pyproject.toml changes.
 
 import hashlib
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -24,8 +30,15 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 OLDEST = (3, 11)  # as in pyproject.toml
 FIRST_INSTALL_GB = 3  # all packages with the CPU build of torch, and what pip downloads on the way
-# Its news_url alone does not keep JupyterLab 4.6 from asking whether to show news; this default of a setting does.
-NO_NEWS = '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}'
+# Extensions of JupyterLab that come with the slides: `present --code` switches on what it needs. Elsewhere a button of
+# theirs would start a deck by chance; and the fonts complain when only some of them are off.
+OFF = ["jupyterlab-slideshow", "@voila-dashboards/jupyterlab-preview", "@deathbeds/jupyterlab-fonts"]
+FONTS = ("anonymous-pro", "atkinson-hyperlegible", "dejavu-sans-mono", "fira-code")
+OFF += ["@deathbeds/jupyterlab-font-" + font for font in FONTS]
+SETTINGS = {  # folder in the environment → what JupyterLab reads there; news_url alone does not stop it asking for news
+    "share/jupyter/lab/settings/overrides.d": {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}},
+    "etc/jupyter/labconfig/page_config.d": {"disabledExtensions": dict.fromkeys(OFF, True)},
+}
 
 
 class Trouble(Exception):
@@ -36,15 +49,15 @@ class Trouble(Exception):
 
 
 def lab(words, extra):
+    options = [word for word in words if word in ("--fresh", "--originals")]  # utils/copies.py knows what they mean
+    words = [word for word in words if word not in options]
     stems = sorted(path.stem for path in (HERE / "notebooks").glob("[0-9][0-9]*-*.ipynb"))
     number = re.escape(" ".join(words).lstrip("0") or "0")  # 2 and 02 mean 02, or 02a where there are 02a and 02b
     stem = next((stem for stem in stems if re.match(rf"0*{number}[a-z]?-", stem)), None)
     if stem is None:
         raise Trouble(f"no notebook `{' '.join(words)}` among {', '.join(stems) or 'none'}; Jupyter's go after `--`")
-    # Not a file to open: with default_url the address that JupyterLab prints leads to the notebook as well.
-    ours = [f"--ServerApp.root_dir={HERE}", f"--LabApp.default_url=/lab/tree/notebooks/{stem}.ipynb", "--ip=127.0.0.1"]
-    ours += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    ours += ["--allow-root"]  # in a container everybody is root; the token is still asked for
+    ours = [f"--ServerApp.root_dir={HERE}", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    ours += ["--LabApp.news_url=None", "--ip=127.0.0.1", "--allow-root"]  # containers run as root; there is a token
     port = re.search(r"--(?:\w+\.)?port[= ](\d{1,4}|[1-6]\d{4})\b", " ".join(extra))
     if port:  # JupyterLab would quietly move on to another one
         ours += ["--ServerApp.port_retries=0"]
@@ -52,18 +65,16 @@ def lab(words, extra):
             probe.settimeout(1)
             if probe.connect_ex(("127.0.0.1", min(int(port.group(1)), 65535))) == 0:
                 raise Trouble(f"port {port.group(1)} is in use: name another one, or none, and a free one is taken")
-    return ["-m", "jupyterlab", *ours, *extra]
+    return ["-m", "utils.copies", stem, *options, "--", *ours, *extra]
 
 
-def test(words, extra):
-    return ["-m", "pytest", *(words + extra or ["-n", "auto"])]
+def module(name, *by_default):
+    return lambda words, extra: ["-m", name, *(words + extra or by_default)]
 
 
-def refresh(words, extra):
-    return ["-m", "utils.refresh", *words, *extra]
-
-
-COMMANDS = {"lab": lab, "test": test, "refresh": refresh}
+COMMANDS = {"lab": lab, "present": module("utils.deck.present"), "slides": module("utils.deck.slides")}
+COMMANDS.update(wheels=module("utils.wheels"), test=module("pytest", "-n", "auto"), bench=module("tests.bench"))
+COMMANDS.update(refresh=module("utils.refresh"))
 
 
 def ask(python, *arguments):
@@ -121,9 +132,9 @@ def set_up():
         stamp.unlink(missing_ok=True)  # until pip is done, what is installed is neither the old nor the new
         what = f"Installing the packages into {env}" + (": this takes minutes, once" if first else "")
         step(what, python, *"-m pip install --disable-pip-version-check -r requirements.txt -e .".split())
-        overrides = env / "share/jupyter/lab/settings/overrides.d"
-        overrides.mkdir(parents=True, exist_ok=True)
-        (overrides / "workshop.json").write_text(NO_NEWS)
+        for folder, setting in SETTINGS.items():
+            (env / folder).mkdir(parents=True, exist_ok=True)
+            (env / folder / "workshop.json").write_text(json.dumps(setting))
         stamp.write_text(fingerprint(python))
     # A terminal in JupyterLab and `!pip` in a notebook should mean this environment, too.
     os.environ.update(VIRTUAL_ENV=str(env), PATH=str(python.parent) + os.pathsep + os.environ.get("PATH", ""))

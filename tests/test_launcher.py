@@ -1,13 +1,14 @@
 """workshop.py as a student meets it: real environments and a real pip, on copies of the workshop that need no network.
 
-A copy holds the real workshop.py, a project of a few lines that pip installs in a second, and stand-ins for JupyterLab,
-pytest and utils.refresh that write down how they were started.
+A copy holds the real workshop.py and utils/copies.py, a project of a few lines that pip installs in a second, and
+stand-ins for JupyterLab, pytest and the other modules of utils that write down how they were started.
 """
 
 import ast
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -23,6 +24,10 @@ from types import SimpleNamespace
 import pytest
 
 WORKSHOP = Path(__file__).resolve().parent.parent / "workshop.py"
+COPIES = WORKSHOP.parent / "utils/copies.py"
+STAND_INS = ["jupyterlab.py", "pytest.py", *(f"utils/{name}.py" for name in ("refresh", "wheels"))]
+STAND_INS += ["utils/deck/present.py", "utils/deck/slides.py"]
+LESSON = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 WINDOWS = os.name == "nt"
 OUTSIDE = getattr(sys, "_base_executable", None) or sys.executable  # the Python outside of any environment
 PYTHON = "Scripts/python.exe" if WINDOWS else "bin/python"
@@ -67,9 +72,10 @@ def write_copy(folder):
     write_project(folder, "tiny")
     shutil.copy(WORKSHOP, folder)
     (folder / "requirements.txt").write_text("")
-    for stand_in in ("jupyterlab.py", "pytest.py", "utils/refresh.py"):
-        (folder / stand_in).parent.mkdir(exist_ok=True)
+    for stand_in in STAND_INS:
+        (folder / stand_in).parent.mkdir(parents=True, exist_ok=True)
         (folder / stand_in).write_text(STAND_IN)
+    shutil.copy(COPIES, folder / "utils")
     (folder / "notebooks").mkdir()
     for stem in (
         "00-start-here",
@@ -78,13 +84,16 @@ def write_copy(folder):
         "03a-first-part",
         "03b-second-part",
     ):
-        (folder / f"notebooks/{stem}.ipynb").write_text("{}")
+        (folder / f"notebooks/{stem}.ipynb").write_text(json.dumps(LESSON))
     return folder
+
+
+LEADS_ASTRAY = ("PIP_", "PYTHON", "VIRTUAL_ENV", "JUPYTER_SERVER_")
 
 
 def surroundings(**changes):
     """The variables of this process but for those that lead pip or Python astray; no index unless a test names one."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON", "VIRTUAL_ENV"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(LEADS_ASTRAY)}
     here_only = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     return {**kept, **here_only, **changes}
 
@@ -254,15 +263,58 @@ def test_an_active_environment_is_used(ready, tmp_path):
 )
 def test_lab_opens_the_notebook_by_its_number(ready, number, stem):
     arguments = start(ready, "lab", *number, "--", "--no-browser", "--debug").handed.arguments
-    assert f"--LabApp.default_url=/lab/tree/notebooks/{stem}.ipynb" in arguments
+    assert f"--LabApp.default_url=/lab/tree/my-work/{stem}.ipynb" in arguments
+    assert f"--ServerApp.root_dir={ready}" in arguments
     assert "--ip=127.0.0.1" in arguments and "--LabApp.news_url=None" in arguments
     assert not any("token" in argument.lower() or "password" in argument.lower() for argument in arguments)
     assert arguments[-2:] == ["--no-browser", "--debug"]
 
 
+def test_lab_works_on_copies_that_stay(twin):
+    original, copy = twin / "notebooks/03a-first-part.ipynb", twin / "my-work/03a-first-part.ipynb"
+    before = original.read_bytes()
+    copy.unlink(missing_ok=True)
+    assert start(twin, "lab", "03").handed
+    copy.write_text(json.dumps({**LESSON, "metadata": {"mine": True}}))
+    mine = copy.read_bytes()
+    original.write_text(json.dumps({**LESSON, "cells": [{"cell_type": "markdown", "source": "an update"}]}))
+    ran = start(twin, "lab", "3a")
+    assert ran.handed and copy.read_bytes() == mine
+    ran = start(twin, "lab", "3a", "--fresh", "--", "--no-browser")
+    assert re.search(r"Your my-work/03a-first-part.ipynb is now 03a-first-part\.\S+\.ipynb", ran.out)
+    assert ran.handed.arguments[0] == "--LabApp.default_url=/lab/tree/my-work/03a-first-part.ipynb"
+    assert ran.handed.arguments[-1] == "--no-browser" and "--fresh" not in ran.handed.arguments
+    assert mine in [path.read_bytes() for path in copy.parent.glob("03a-first-part.2*.ipynb")]
+    assert "an update" in copy.read_text()
+    original.write_bytes(before)
+    ran = start(twin, "lab", "3a")
+    assert "The workshop has changed 03a" in ran.out and "lab 03a --fresh" in ran.out
+
+
+def test_lab_opens_the_originals_when_asked(twin):
+    shutil.rmtree(twin / "my-work", ignore_errors=True)
+    ran = start(twin, "lab", "--originals", "02")
+    assert "--LabApp.default_url=/lab/tree/notebooks/02-built-in-optimizers.ipynb" in ran.handed.arguments
+    assert not (twin / "my-work").exists()
+    ran = start(twin, "lab", "--originals", "--fresh")
+    assert (ran.code, ran.handed) == (2, None) and "not allowed with" in ran.err
+
+
+@pytest.mark.skipif(WINDOWS, reason="links need rights there")
+def test_copies_that_cannot_be_made_are_told(twin):
+    shutil.rmtree(twin / "my-work", ignore_errors=True)
+    (twin / "my-work").symlink_to("/dev/null")
+    assert_one_line(start(twin, "lab"), "my-work", "--originals")
+
+
 @pytest.mark.parametrize(
     ("words", "name", "arguments"),
     [
+        (["present", "02", "--code"], "present.py", ["02", "--code"]),
+        (["present", "02", "--", "--port=9999"], "present.py", ["02", "--port=9999"]),
+        (["slides"], "slides.py", []),
+        (["slides", "1", "02b"], "slides.py", ["1", "02b"]),
+        (["wheels", "a folder"], "wheels.py", ["a folder"]),
         (["test"], "pytest.py", ["-n", "auto"]),
         (["test", "--", "-k", "a or b"], "pytest.py", ["-k", "a or b"]),
         (["refresh"], "refresh.py", []),
@@ -278,7 +330,7 @@ def test_help_is_short_and_needs_no_environment(tmp_path):
     copy = write_copy(tmp_path / "copy")
     for words in ((), ("--help",), ("lab", "--help")):
         ran = start(copy, *words)
-        assert ran.code == 0 and "workshop.py lab [NOTEBOOK]" in ran.out
+        assert ran.code == 0 and "workshop.py lab [NUMBER]" in ran.out
         assert len(ran.out.splitlines()) < 15
     assert not (copy / ".venv").exists()
 
@@ -298,7 +350,7 @@ def test_help_is_short_and_needs_no_environment(tmp_path):
         ),
         (["lab", "9"], "", ["`9`", "00-start-here, 01-optimizer-concepts, 02-built-in-optimizers"]),
         (["lab", "--port=8888"], "", ["after `--`"]),
-        (["labs"], "", ["`labs`", "lab, test, refresh"]),
+        (["labs"], "", ["`labs`", "lab, present, slides, wheels, test, bench, refresh"]),
     ],
     ids=["old Python", "no venv", "no disk", "no notebook", "no dashes", "no sub-command"],
 )
@@ -351,7 +403,7 @@ def test_any_python_3_can_read_it_and_it_needs_only_the_standard_library():
     imports = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imports |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert imports and {name.split(".")[0] for name in imports} <= sys.stdlib_module_names
-    assert len(source.splitlines()) <= 160
+    assert len(source.splitlines()) <= 170
 
 
 # JupyterLab itself
@@ -397,7 +449,7 @@ def test_jupyterlab_answers_only_here_and_only_with_its_token(twin, tmp_path):
             time.sleep(0.1)
         address = next(word for word in said.split() if "?token=" in word)
         host, token = f"http://127.0.0.1:{port}", address.split("?token=")[1]
-        assert address.startswith(f"{host}/lab/tree/notebooks/02-built-in-optimizers.ipynb?")
+        assert address.startswith(f"{host}/lab/tree/my-work/02-built-in-optimizers.ipynb?")
         while not answers(port):  # JupyterLab prints the address a little before it listens
             assert server.poll() is None and time.monotonic() < deadline, said
             time.sleep(0.1)
@@ -405,6 +457,8 @@ def test_jupyterlab_answers_only_here_and_only_with_its_token(twin, tmp_path):
         assert fetch(f"{host}/api/status?token={token}")[0] == 200
         status, page = fetch(address)
         assert status == 200 and '"news": {"disabled": true}' in page
+        settings = json.loads(re.search(r'<script id="jupyter-config-data"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
+        assert "jupyterlab-slideshow" in settings["disabledExtensions"]  # its button starts a deck by chance
         news = fetch(f"{host}/lab/api/settings/@jupyterlab/apputils-extension:notification?token={token}")[1]
         assert json.loads(news)["schema"]["properties"]["fetchNews"]["default"] == "false"  # so it does not ask, either
         if sys.platform == "linux":  # a server on all interfaces would answer here

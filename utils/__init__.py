@@ -5,13 +5,19 @@ descent    descend(): a real torch.optim optimizer walking a Surface; Trace, wha
 data       real data that ships with scikit-learn: split, scaled, seeded, no download
 training   train() and evaluate(): the plain loop on real data; History, what it measured
 plots      every figure: `ax` in, `ax` out; picture() puts it into the notebook with its alt text
-labs       the labs: sliders around a plot that moves; race.py, lab_shell.py and plot_widget.py are their parts
+labs       the labs: sliders around a plot that moves; race.py and designer.py (with design_code, design_runs and
+           design_words) are Labs 2 and 3, lab_shell.py and plot_widget.py what all have in common
 sweeps     sweep(): every lr and every seed trained at once by one optimizer; Sweep, with the lr tuned fairly
 schedules  lr_curve(): the lrs that a scheduler would set, without spending it; the table of schedulers
 reference  tables of optimizers and their parameters, written by the installed torch
+practice   the data, nets and verdict rule of notebooks 05a and 05b; checkpoint, diagnosis and leaderboard are what
+           their parts stand on, cheatsheet makes the printable page
 machine    is this machine ready for the workshop?
 refresh    runs notebooks and stores their outputs
-checks     Verdict, and the checks of the exercises (checks02 and checks02b: those of notebooks 02a and 02b)
+copies     the student's own copies of the notebooks, in my-work/
+wheels     all packages in one folder, for a class without network
+deck       slides made from the notebooks: files that need no network, and a live deck on which the labs work
+checks     Verdict, and the checks of the exercises (checks02, checks02b, … : those of a later notebook)
 examiner   check_optimizer(): an optimizer against a reference, at every step, and the contract of torch.optim
            (_exam.py and _mistakes.py are its parts, _guard.py the ground under all checks)
 

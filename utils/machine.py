@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
 OLDEST_PYTHON = (3, 11)
-LEAST_MEMORY = 1.0  # GB: the largest lesson and its kernel take about half of that
+LEAST_MEMORY = 1.0  # GB: the kernel of the largest lesson measured takes 0.7 (tests/bench_memory.py)
 
 INSTALL = "close JupyterLab and start it again with `python3 workshop.py lab`: it installs what is missing"
 
@@ -31,7 +31,7 @@ class Report:
     def _repr_markdown_(self) -> str:
         rows = [(what, found, f"✗ {advice}" if advice else "✓") for what, found, advice in self.rows]
         last = "**Ready.**" if self else "**Not ready yet:** see the last column."
-        return tabulate(rows, headers=["", "found", "to do"], tablefmt="github") + f"\n\n{last}"
+        return tabulate(rows, headers=["part", "found", "to do"], tablefmt="github") + f"\n\n{last}"
 
     def __repr__(self) -> str:
         return "\n".join(f"{'✗' if advice else '✓'} {what}: {found} {advice}" for what, found, advice in self.rows)
