@@ -4,6 +4,7 @@ import ast
 import copy
 import html
 import json
+import linecache
 import re
 import subprocess
 import sys
@@ -385,14 +386,19 @@ def exercise_problems(notebook: Notebook, exercise: str) -> list[str]:
 
 
 def value_of(cells: list[str]):
-    """Run these sources in one fresh namespace; the value of the last expression of the last one, else None."""
+    """Run these sources in one fresh namespace; the value of the last expression of the last one, else None.
+
+    As in Jupyter, the sources can be read back: checks look for a `...` that is left in an answer.
+    """
     namespace = {"__name__": "__main__"}
-    *before, last = [ast.parse(cell) for cell in cells]
-    for tree in before:
-        exec(compile(tree, "<cell>", "exec"), namespace)
-    final = last.body.pop() if last.body and isinstance(last.body[-1], ast.Expr) else None
-    exec(compile(last, "<check>", "exec"), namespace)
-    return eval(compile(ast.Expression(final.value), "<check>", "eval"), namespace) if final else None
+    for number, cell in enumerate(cells):
+        name, tree, value = f"<cell {number}>", ast.parse(cell), None
+        linecache.cache[name] = (len(cell), None, cell.splitlines(keepends=True), name)
+        last = tree.body.pop() if number == len(cells) - 1 and isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, name, "exec"), namespace)
+        if last:
+            value = eval(compile(ast.Expression(last.value), name, "eval"), namespace)
+    return value
 
 
 @pytest.fixture
