@@ -38,7 +38,6 @@ def page():
     with matplotlib.rc_context(), torch.random.fork_rng(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("MPLBACKEND", "Agg")
         patch.delenv("WORKSHOP_STRICT", raising=False)
-        patch.setattr("utils.examiner.SECONDS", 20.0)  # how busy this machine is must not decide about an optimizer
         yield ladder()
     torch.set_num_threads(threads)
 

@@ -4,6 +4,7 @@ import asyncio
 import html
 import re
 import sys
+import threading
 import time
 from io import BytesIO
 
@@ -370,6 +371,27 @@ def test_training_waits_for_rest_and_lets_others_in():
     asyncio.run(kernel())
     assert log == [("c", k) for k in range(1, 201)]
     assert len(set(ticks)) >= 6  # others were let in between chunks of 20 steps
+
+
+def test_two_threads_may_train_the_same_run():
+    """JupyterLab's sliders speak to a thread of their own, after run-all has begun the training in the first."""
+    log, errors = [], []
+    runs = Runs(fake(200, log), lambda: None)
+    runs.want(("a",))
+
+    def go_on():
+        try:
+            while not runs["a"].finished:
+                runs._next()
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=go_on) for _ in range(2)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert not errors and log == [("a", k) for k in range(1, 201)]
 
 
 def test_a_newer_setting_gives_up_the_older(lab):

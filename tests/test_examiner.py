@@ -546,7 +546,8 @@ def forever(*args):
 
 
 def stubborn(*args):
-    while True:
+    end = time.monotonic() + 8  # else it would go on beside all tests after this one
+    while time.monotonic() < end:
         try:
             time.sleep(0.001)
         except BaseException:
@@ -607,10 +608,24 @@ def test_hostile_ones_get_a_verdict_and_leave_no_trace(name, monkeypatch):
     assert not verdict and re.search(said, verdict.message), verdict.message
 
 
-def test_one_that_will_not_stop_gets_a_verdict_within_five_seconds():
+def test_one_that_will_not_stop_gets_a_verdict_within_five_seconds(monkeypatch):
+    monkeypatch.setattr(examiner, "PATIENCE", 0)  # which is for busy machines
     start = time.monotonic()
     verdict = check_optimizer(hostile(stubborn), SGD)
     assert time.monotonic() - start < 5 and "stopped in step 1" in verdict.message
+
+
+def test_where_the_reference_is_slow_the_candidate_may_be(monkeypatch):
+    monkeypatch.setattr(examiner, "SECONDS", 0.3)
+    monkeypatch.setattr(examiner, "PATIENCE", 3)
+
+    class Slow(SGD):
+        def step(self, closure=None):
+            time.sleep(0.01)
+            return super().step(closure)
+
+    assert check_optimizer(partial(Slow, lr=0.1), partial(Slow, lr=0.1), steps=3)
+    assert "all time was used up" in check_optimizer(hostile(forever), Slow, steps=3).message
 
 
 def test_changes_of_the_process_are_told():

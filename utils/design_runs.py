@@ -1,9 +1,10 @@
 """The training runs behind the schedule designer: digits, six seeds at once, a little at a time between messages."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -139,31 +140,35 @@ class Runs(dict):
     """design → Run. Those last wanted are trained in the event loop, once no other has been wanted for a moment.
 
     `train(run, design)` gives the generator that trains a run; `notify()` is called whenever there is more to see.
-    A run that is no longer wanted before it has finished is given up.
+    A run that is no longer wanted before it has finished is given up. `lock` is held while a run is changed, for
+    JupyterLab's sliders may speak to another thread than the one that trains: who reads runs there takes it as well.
     """
 
-    def __init__(self, train: Callable, notify: Callable):
+    def __init__(self, train: Callable, notify: Callable, *, lock: AbstractContextManager | None = None):
         super().__init__()
         self._train, self._notify = train, notify
+        self._lock = lock or threading.RLock()
         self._wanted, self._work, self._timer, self._shown = (), {}, None, 0.0
 
     def want(self, designs: tuple[Hashable, ...]) -> None:
-        if designs == self._wanted:
-            return
-        for given_up in self._work.keys() - set(designs):
-            del self._work[given_up], self[given_up]
-        self._wanted = designs
-        for each in designs:
-            if each not in self:
-                self[each] = Run()
-                self._work[each] = self._train(self[each], each)
-        self._later(REST)
+        with self._lock:
+            if designs == self._wanted:
+                return
+            for given_up in self._work.keys() - set(designs):
+                del self._work[given_up], self[given_up]
+            self._wanted = designs
+            for each in designs:
+                if each not in self:
+                    self[each] = Run()
+                    self._work[each] = self._train(self[each], each)
+            self._later(REST)
 
     def finish(self) -> None:
         """Train all that is wanted, now; for a picture that is stored."""
-        if self._work:
-            self._go_on(float("inf"))
-            self._notify()
+        with self._lock:
+            if self._work:
+                self._go_on(float("inf"))
+                self._notify()
 
     def _later(self, seconds: float) -> None:
         if self._timer is not None:
@@ -177,12 +182,13 @@ class Runs(dict):
             self._timer = loop.call_later(seconds, self._next)
 
     def _next(self) -> None:
-        self._timer = None
-        self._go_on(BUSY)
-        self._later(PAUSE)
-        if not self._work or time.perf_counter() > self._shown + SHOW:
-            self._notify()
-            self._shown = time.perf_counter()
+        with self._lock:
+            self._timer = None
+            self._go_on(BUSY)
+            self._later(PAUSE)
+            if not self._work or time.perf_counter() > self._shown + SHOW:
+                self._notify()
+                self._shown = time.perf_counter()
 
     def _go_on(self, seconds: float) -> None:
         end = time.perf_counter() + seconds

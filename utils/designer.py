@@ -1,6 +1,7 @@
 """Lab 3, the schedule designer: choose or compose schedulers, see the lr they set, copy the code, watch it train."""
 
 import bisect
+import threading
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 
@@ -52,7 +53,8 @@ def design_schedule(own: Mapping[str, Callable] | None = None) -> Lab:
     def start(run: Run, what: Design):
         return train(run, what.factory(own), what.lr)
 
-    runs = Runs(start, lambda: lab.show())
+    lock = threading.RLock()  # one for both: what is drawn is what has been trained, never half of a step
+    runs = Runs(start, lambda: lab.show(), lock=lock)
     watched = []  # the last whole run at a constant lr, whose loss stands in for one that is not known yet
 
     @lru_cache(maxsize=256)
@@ -93,15 +95,15 @@ def design_schedule(own: Mapping[str, Callable] | None = None) -> Lab:
         return frame, "", canvas.png
 
     plot = _plot(canvas, axes)
-    lab = _Designer(plot, controls, update, runs.finish, partial(_arranged, rows, results, code))
+    lab = _Designer(plot, controls, update, runs.finish, partial(_arranged, rows, results, code), lock)
     return lab
 
 
 class _Designer(Lab):
     """A Lab whose still picture waits for the training."""
 
-    def __init__(self, plot, controls, update, finish, arrange):
-        super().__init__("design", plot, controls, update, arrange=arrange)
+    def __init__(self, plot, controls, update, finish, arrange, lock):
+        super().__init__("design", plot, controls, update, arrange=arrange, lock=lock)
         self.finish = finish
 
     def show(self) -> None:
@@ -257,7 +259,6 @@ def _frame(canvas, axes, values, curves, runs: tuple[Run, Run], plateau: bool) -
     training = next((run for run in (constant, schedule) if not run.finished), None)
     words = [(on_lr, 0, height(mark), f"{mark:g}") for mark in marks]
     for run, name in zip(runs, NAMES, strict=True):
-        # Once, and before the losses: JupyterLab's sliders speak to another thread than the one that may be training.
         step = run.step
         end = _in_picture(run.mean[step]) if step else LOSSES[1]
         words.append((on_loss, step, end, name if step else ""))

@@ -1,8 +1,9 @@
 """What every lab has in common: controls around a PlotWidget, a step slider with play, and a still picture."""
 
 import html
+import threading
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 import ipywidgets
@@ -20,6 +21,8 @@ class Lab:
     update     (**values) → (frame, HTML to show under the frame's alt text, background PNG or None to keep the present)
     actions    label → function without arguments: buttons
     arrange    (lab, step slider with play) → widgets from top to bottom; by default controls, plot, buttons, status
+    lock       held while a frame is made: JupyterLab 4.6 has sliders answered by a thread of their own, and a cell that
+               moves controls, or a timer that has something new to show, runs in another
     """
 
     def __init__(
@@ -31,9 +34,11 @@ class Lab:
         *,
         actions: Mapping[str, Callable] | None = None,
         arrange: Callable | None = None,
+        lock: AbstractContextManager | None = None,
     ):
         self.name, self.plot, self.controls, self._update = name, plot, dict(controls), update
         self.status = ipywidgets.HTML()
+        self._lock = lock or threading.RLock()
         self._last_step = plot.step  # the browser will move plot.step itself
         self._held = False
         self._arrange = arrange or _one_above_the_other
@@ -84,11 +89,12 @@ class Lab:
     def _changed(self, _=None) -> None:
         if self._held:
             return
-        frame, status, background = self._update(**self.values)
-        if background is not None and background != self.plot.background:
-            self.plot.background = background
-        self.plot.frame = frame
-        self.status.value = f'<div style="line-height: 1.5"><b>{html.escape(frame["alt"])}</b>{status}</div>'
+        with self._lock:
+            frame, status, background = self._update(**self.values)
+            if background is not None and background != self.plot.background:
+                self.plot.background = background
+            self.plot.frame = frame
+            self.status.value = f'<div style="line-height: 1.5"><b>{html.escape(frame["alt"])}</b>{status}</div>'
 
     def still(self) -> Picture:
         """The present state as a picture: what a page without a kernel shows."""
