@@ -24,3 +24,19 @@ examiner   check_optimizer(): an optimizer against a reference, at every step, a
 Dependencies run one way: labs → plots → {descent, training, sweeps} → {surfaces, data}; checks and reference need
 only torch (and, where an exercise walks a surface, descent).
 """
+
+import os
+
+# Libraries choose their code by the processor that they find, and each code rounds in its own way. Training a deep net
+# amplifies a last bit into the second digit. So we ask for code that every x86 processor since 2015 can run and that
+# rounds the same on all of them; where a variable is set already, that one counts. torch and MKL read theirs at the
+# first operation, which comes after this import; NumPy and OpenBLAS when they are loaded, hence in a kernel that one of
+# our commands has started.
+for _name, _value in {
+    "ATEN_CPU_CAPABILITY": "avx2",  # torch's own loops
+    "ONEDNN_MAX_CPU_ISA": "AVX2",  # its convolutions
+    "MKL_CBWR": "COMPATIBLE",  # its matrix products, also on processors that are not Intel's
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",  # NumPy's exp, log, sin, …
+    "OPENBLAS_CORETYPE": "Haswell",  # NumPy's and SciPy's matrix products
+}.items():
+    os.environ.setdefault(_name, _value)
