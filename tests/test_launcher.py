@@ -18,6 +18,7 @@ import sysconfig
 import time
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -217,13 +218,14 @@ def test_an_interrupted_set_up_is_completed_by_the_next_start(twin):
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background ignores Ctrl-C
         )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not (twin / "building").exists():
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.05)
         os.killpg(process.pid, kill)
-        said = process.communicate(timeout=30)[1].decode()
+        said = process.communicate(timeout=60)[1].decode()
         assert process.returncode == code
         assert "Traceback" not in said and "workshop:" not in said
         assert not stamp.exists()
