@@ -153,7 +153,10 @@ def random_settings(lab, count=60):
 
 def assert_names_apart(lab) -> None:
     _, top, _, height = lab.plot.panels[1]
-    words = sorted((y, x, text) for x, y, text in lab.plot.frame["texts"] if text)
+    *names, (x, y, target) = lab.plot.frame["texts"]
+    dashed = drawn(lab)[-1]
+    assert target == "target" and 0 < x - dashed[0, 0] < 10 and 10 < y - dashed[0, 1] < 16  # below its line
+    words = sorted((y, x, text) for x, y, text in names if text)
     assert sorted(text for *_, text in words) == sorted(told(lab))
     left = sum(lab.plot.panels[1][::2])
     for y, x, _ in words:
@@ -344,7 +347,7 @@ def test_optimizers_of_ones_own_race_too():
         assert said["Uphill"].startswith("diverged at step ") or "target missed" in said["Uphill"]
         shown = {each.value for each in widgets_of(lab, "HTML")}
         assert {said["Own"], said["Uphill"], "RuntimeError: I forgot &lt;p.grad&gt;"} <= shown
-        named = [text for _, _, text in lab.plot.frame["texts"]]
+        named = [text for _, _, text in lab.plot.frame["texts"][:-1]]
         assert named == ["SGD", "Momentum", "Own", "", "", "Uphill"]
         assert "<p.grad>" not in lab.status.value
         lab.do("tune all")  # and once more, tuned
@@ -373,7 +376,8 @@ def test_six_can_race_and_none_twice():
 def test_nobody_need_race(lab):
     move(lab, **{f"{name}_on": False for name in racers(lab)})
     assert lab.plot.frame["alt"] == "100 steps on the problem ravine. Nobody is in the race."
-    assert not any(points.size for points in drawn(lab)[:-2]) and not any(text for *_, text in lab.plot.frame["texts"])
+    assert not any(points.size for points in drawn(lab)[:-2])
+    assert not any(text for *_, text in lab.plot.frame["texts"][:-1])
     before = lab.values
     lab.do("tune all").still()
     assert lab.values == before

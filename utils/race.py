@@ -133,9 +133,11 @@ def race(own: Mapping[str, Callable] | None = None) -> Lab:
             labels.append((on_loss, STEPS, end[0], racer.name if len(racer.name) < 12 else racer.name[:10] + "…"))
         start = setting(racers[0], values)[1]
         moving += [(on_surface, [start[0]], [start[1]]), (on_loss, [0, STEPS], [values["target"]] * 2)]
+        labels.append((on_loss, 0, values["target"], "target"))
         alt = f"{STEPS} steps on the problem {values['problem']}. " + "; ".join(told or ["Nobody is in the race"]) + "."
         frame = canvas.frame(moving, labels, alt)
-        frame["texts"] = _beside(frame["texts"], canvas.size[1] - on_loss.bbox.y0)
+        *names, (x, y, target) = frame["texts"]
+        frame["texts"] = [*_beside(names, canvas.size[1] - on_loss.bbox.y0), (x + 4, y + 13, target)]
         return frame, "", canvas.png
 
     def tune():
@@ -274,7 +276,7 @@ def _plot(canvas: Canvas, axes) -> PlotWidget:
         size=list(canvas.size),
         panels=[canvas.panel(ax) for ax in axes],
         lines=lines,
-        words=[{"fill": readable(color), "text-anchor": "start"} for color in COLORS],
+        words=[{"fill": readable(color), "text-anchor": "start"} for color in (*COLORS, "#5A5A5A")],
         step=STEPS,
     )
 
