@@ -178,6 +178,15 @@ def test_each_scheduler_follows_its_closed_form(make_scheduler, expected):
     assert_close(curve, expected)
 
 
+def test_in_a_chain_what_starts_from_the_first_lr_overwrites_what_came_before():
+    by_step = partial(LambdaLR, lr_lambda=lambda k: 1 / (1 + k))
+    halved = partial(ExponentialLR, gamma=0.5)
+    last = lr_curve(lambda o: ChainedScheduler([halved(o), by_step(o)]), N)
+    first = lr_curve(lambda o: ChainedScheduler([by_step(o), halved(o)]), N)
+    assert_close(last, 1 / (1 + n))
+    assert_close(first, np.where(n > 0, 0.5, 1) / (1 + n))
+
+
 def test_cosine_annealing_climbs_again_after_its_end():
     curve = lr_curve(partial(CosineAnnealingLR, T_max=30), 61)
     assert curve.argmin() == 30 and abs(curve[30]) < 1e-15

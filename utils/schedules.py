@@ -142,7 +142,7 @@ PURPOSES = {
     "OneCycleLR": ("up to max_lr and down to almost 0, once; momentum moves the other way", "iteration"),
     "CosineAnnealingWarmRestarts": ("half a cosine down, then a jump back to lr, and again", "epoch or iteration"),
     "SequentialLR": ("one scheduler after the other, changing at the milestones", "what its parts count"),
-    "ChainedScheduler": ("several schedulers at once; their factors multiply", "what its parts count"),
+    "ChainedScheduler": ("several at once on one lr: factors multiply, LambdaLR overwrites", "what its parts count"),
     "SWALR": ("goes to swa_lr and stays there, while weights are averaged", "epoch"),
 }
 
@@ -169,6 +169,7 @@ OWN = {
         "lr_lambda": "function from the step (1, 2, …) to the factor of the lr before it, or one for each group"
     },
     "ReduceLROnPlateau": {
+        "optimizer": "the optimizer whose lr it lowers; making it sets nothing",
         "mode": '"min": a lower metric is better (loss); "max": a higher one (accuracy)',
         "factor": "what lr is multiplied by; below 1",
         "patience": "how many bad steps in a row are borne; the one after them lowers lr",
