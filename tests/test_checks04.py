@@ -380,7 +380,12 @@ def test_an_lr_in_place_of_a_factor_is_named():
 
 @pytest.mark.parametrize(
     "good",
-    [partial(ExponentialLR, gamma=0.98), by(lambda k: 1 / (1 + k / 10)), partial(StepLR, step_size=10, gamma=0.8)],
+    [
+        partial(ExponentialLR, gamma=0.98),
+        by(lambda k: 1 / (1 + k / 10)),
+        partial(StepLR, step_size=10, gamma=0.8),
+        by(lambda k: 0.34 * (1 + math.cos(math.pi * k / 200)) / 2),  # the solution's cosine, its peak tuned
+    ],
 )
 def test_a_schedule_that_reaches_the_target_passes(good):
     verdict = check_target(good)
