@@ -24,6 +24,7 @@ from tests.bench_foreach import NOTEBOOK, cells, ladder
 from tests.test_claims import SEED_LINE, SEEDS
 from utils import checks03
 from utils.examiner import check_optimizer
+from utils.race import race
 
 
 @pytest.fixture(autouse=True)
@@ -203,10 +204,11 @@ def test_the_lr_of_a_group_is_checked_too(page, name):
     assert len(optimizer.param_groups) == 1
 
 
-@pytest.mark.parametrize(
+BAD = pytest.mark.parametrize(
     ("name", "options"),
     [
         ("CustomMomentum", {"momentum": 1.0}),
+        ("CustomMomentum", {"momentum": -3.0}),
         ("CustomRMSprop", {"alpha": -0.1}),
         ("CustomRMSprop", {"eps": math.nan}),
         ("CustomAdam", {"betas": (1.0, 0.9)}),
@@ -218,9 +220,40 @@ def test_the_lr_of_a_group_is_checked_too(page, name):
     ],
     ids=str,
 )
+
+
+@BAD
 def test_other_bad_options_are_refused_too(page, name, options):
     with pytest.raises(ValueError, match="must be a number from 0 up"):
         page[name]([nn.Parameter(torch.zeros(1))], **options)
+
+
+@BAD
+def test_a_groups_bad_options_are_refused_too(page, name, options):
+    with pytest.raises(ValueError, match="must be a number from 0 up"):
+        page[name]([{"params": [nn.Parameter(torch.zeros(1))], **options}])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("option", ["amsgrad", "bets", "weight_decay"])
+def test_options_that_a_class_has_not_are_no_options(page, name, option):
+    """Nothing is taken and then ignored: neither an option of torch's that ours lacks nor a typo."""
+    p = nn.Parameter(torch.zeros(1))
+    if option in page[name]([p]).defaults:
+        return
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{option}'"):
+        page[name]([p], **{option: 0.1})
+
+
+def test_checkpoints_of_torchs_adamw_are_not_ours(page):
+    """As the page says: the counter has another name there. Our own are taken, which the examiner sees to."""
+    p = nn.Parameter(torch.ones(2))
+    p.grad = torch.ones(2)
+    theirs, ours = optim.AdamW([p]), page["CustomAdamW"]([p])
+    theirs.step()
+    ours.load_state_dict(theirs.state_dict())
+    with pytest.raises(KeyError, match="t"):
+        ours.step()
 
 
 # --- the rules of papers, against a slow version in plain Python ------------------------------------------------------
@@ -291,18 +324,65 @@ def test_use_average_before_the_first_step_changes_nothing(page):
 def test_rules_are_pure(page, name):
     """They change none of the tensors that they are given, and give the same twice."""
     rule = page[f"{name}_rule"]
-    options = {
-        "momentum": ((2,), {"momentum": 0.9, "nesterov": True}),
-        "rmsprop": ((2,), {"alpha": 0.9, "eps": 1e-8}),
-        "adam": ((2, 2), {"betas": (0.9, 0.99), "eps": 1e-8}),
-        "lion": ((2,), {"betas": (0.9, 0.99)}),
-        "schedule_free": ((2, 2), {"lr": 0.1, "beta": 0.9}),
+    count, counter, options = {
+        "momentum": (2, [], {"momentum": 0.9, "nesterov": True}),
+        "rmsprop": (2, [], {"alpha": 0.9, "eps": 1e-8}),
+        "adam": (3, [3], {"betas": (0.9, 0.99), "eps": 1e-8}),
+        "lion": (3, [], {"betas": (0.9, 0.99), "weight_decay": 0.1}),
+        "schedule_free": (3, [3], {"lr": 0.1, "beta": 0.9}),
     }[name]
-    tensors = [torch.rand(3, dtype=torch.float64) for _ in range(1 + len(options[0]))]
-    counter = [3] if len(options[0]) == 2 else []
+    tensors = [torch.rand(3, dtype=torch.float64) for _ in range(count)]
     before = [t.clone() for t in tensors]
-    first, second = (rule(*tensors, *counter, **options[1]) for _ in range(2))
+    first, second = (rule(*tensors, *counter, **options) for _ in range(2))
     assert all(map(torch.equal, before, tensors)) and all(map(torch.equal, first, second))
+
+
+# --- the corners that stand in for a reference -----------------------------------------------------------------------
+
+
+def lion_variant(*, forget=False, scale=1.0, swap=False):
+    def rule(p, g, m, *, betas, weight_decay):
+        first, second = reversed(betas) if swap else betas
+        direction = g.sign() if forget else (first * m + (1 - first) * g).sign()
+        return direction + weight_decay * p, scale * g if scale != 1 else second * m + (1 - second) * g
+
+    return rule
+
+
+def free_variant(*, x_rule=None, beta_used=True, lr_used=True):
+    def rule(g, z, x, t, *, lr, beta):
+        z = z - (lr if lr_used else 0.1) * g
+        x = x_rule(x, z) if x_rule else (1 - 1 / t) * x + z / t
+        return ((1 - beta) * z + beta * x if beta_used else z), z, x
+
+    return rule
+
+
+@pytest.mark.parametrize(
+    ("rule", "made", "failing"),
+    [
+        ("lion_rule", lion_variant(), set()),
+        ("lion_rule", lion_variant(forget=True), {"lion-buffer"}),
+        ("lion_rule", lion_variant(scale=-7.0), {"lion-buffer"}),
+        ("lion_rule", lion_variant(swap=True), {"lion-corner"}),
+        ("schedule_free_rule", free_variant(), set()),
+        ("schedule_free_rule", free_variant(x_rule=lambda x, z: x / 2 + z / 2), {"free-corners"}),
+        ("schedule_free_rule", free_variant(x_rule=lambda x, z: 5 * x + z**2), {"free-corners"}),
+        ("schedule_free_rule", free_variant(beta_used=False), {"free-corners"}),
+        ("schedule_free_rule", free_variant(lr_used=False), {"free-average", "free-corners"}),
+    ],
+)
+def test_the_corners_see_every_part_of_a_rule(page, monkeypatch, rule, made, failing):
+    """The first corner of a pair passes rules that are wrong in a part which it cannot see, as the page says."""
+    monkeypatch.setitem(page, rule, made)
+    source, failed = dict(cells("ladder")), set()
+    for id in ("lion-corner", "lion-buffer") if rule == "lion_rule" else ("free-average", "free-corners"):
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(source[id], dict(page))
+        except AssertionError:
+            failed.add(id)
+    assert failed == failing
 
 
 # --- as promised on the page ------------------------------------------------------------------------------------------
@@ -316,6 +396,22 @@ def test_classes_are_short():
                 lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
                 classes[node.name] = sum(bool(line.strip()) for line in lines)
     assert set(NAMES) <= set(classes) and not {name: n for name, n in classes.items() if n > 25}
+
+
+def test_the_race_ends_as_the_page_says(page):
+    """ "Tune all: Lion ends near 1e-32, lower than anybody"; one notch of the start further on it is near 3e-4."""
+    lab = race(own={"mine": page["CustomAdamW"], "Lion": page["Lion"]})
+
+    def ends():
+        told = re.findall(r"(\w+), lr [\d.e-]+: loss ([\d.e+-]+)", lab.plot.frame["alt"])
+        return {name: float(loss) for name, loss in told}
+
+    lab.do("tune all")
+    tuned = ends()
+    assert len(tuned) == 6 and min(tuned, key=tuned.get) == "Lion" and 1e-33 < tuned["Lion"] < 1e-31
+    lab.controls["x"].value += lab.controls["x"].step
+    lab.do("tune all")
+    assert 2.5e-4 < ends()["Lion"] < 3.5e-4
 
 
 def test_foreach_pays():
@@ -423,7 +519,7 @@ CHECKS = {
         ("adamw", "t=0", "t=-1", "[Ss]tep counter starts? at 0"),
         ("adamw", "weight_decay=1e-2", "weight_decay=0.0", "With no argument.*Your `weight_decay` is 0.0"),
         ("adamw", "p.grad.is_sparse or ", "", "sparse gradients"),
-        ("adamw", "torch.enable_grad()(closure)()", "closure()", "The closure is called under `no_grad`"),
+        ("adamw", "with torch.enable_grad():", "if True:", "The closure is called under `no_grad`"),
         ("clipping", ".clamp(", ".clamp_(", "it changed `p.grad`"),
         ("clipping", 'g.clamp(-group["clip"], group["clip"])', "g", "clip=0.5.*differs from the reference"),
         ("clipping", 'g.clamp(-group["clip"], group["clip"])', 'g.clamp(max=group["clip"])', "from above only"),
@@ -468,6 +564,21 @@ def test_right_answers_pass_and_stubs_are_not_yet(page, exercise):
     empty = type(name, (optim.Optimizer,), {})
     for stub in (..., empty):
         assert check(stub).untouched and "Not yet" in check(stub).message
+
+
+def test_the_solution_of_adamw_keeps_the_pages_own_rules(page):
+    namespace = dict(page)
+    exec(solution(page, "adamw"), namespace)
+    a, b = (nn.Parameter(torch.ones(2, 2)) for _ in range(2))
+    with pytest.raises(ValueError, match=r"lr is '0\.1'"):
+        namespace["MyAdamW"]([a], lr="0.1")
+    with pytest.raises(ValueError, match="lr is -1"):
+        namespace["MyAdamW"]([{"params": [a], "lr": -1}])
+    optimizer = namespace["MyAdamW"]([a, b])
+    a.grad, b.grad = torch.ones(2, 2), torch.ones(2, 2).to_sparse()
+    with pytest.raises(RuntimeError, match="sparse"):
+        optimizer.step()
+    assert torch.equal(a, torch.ones(2, 2)) and not optimizer.state
 
 
 @pytest.mark.parametrize("check", CHECKS.values())
