@@ -2,6 +2,7 @@
 
 import copy
 import random
+import threading
 import time
 
 import numpy as np
@@ -52,6 +53,26 @@ def test_a_recipe_is_scored_and_the_same_every_time(recipe):
     first, again = score(recipe), score(recipe)
     assert first.accuracy.shape == (3,) and first.accuracy.mean() > 60
     assert np.array_equal(first.accuracy, again.accuracy)
+
+
+def test_steps_of_others_are_not_counted():
+    """A run that was stopped for its time, and would not end, may still be training in its own thread."""
+    ended, other = threading.Event(), torch.zeros(1, requires_grad=True)
+    other.grad = torch.ones(1)
+
+    def goes_on():
+        optimizer = optim.SGD([other], lr=0.1)
+        while not ended.wait(0.001):
+            optimizer.step()
+
+    thread = threading.Thread(target=goes_on)
+    thread.start()
+    try:
+        assert score(constant).accuracy.shape == (3,)
+    finally:
+        ended.set()
+        thread.join()
+    assert other.item() < -1  # it did take steps meanwhile
 
 
 def test_validation_and_test_rows_are_not_the_same():

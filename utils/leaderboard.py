@@ -6,6 +6,7 @@ per batch, and returns the model to be judged (None: the one that it got). It ma
 
 import itertools
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -91,7 +92,10 @@ def _run(recipe: Recipe, seed: int) -> nn.Module:
     """The trained model of one seed, once it is known that the rules were kept."""
     model, feed, taken = conv_net(seed), Feed(digits(), STEPS, seed), []
     before = [p.detach().clone() for p in model.parameters()]
-    hook = register_optimizer_step_post_hook(lambda *_: taken.append(1))
+    others = set(threading.enumerate())  # a run that was stopped for its time may go on beside this one for a while
+    hook = register_optimizer_step_post_hook(
+        lambda *_: taken.append(1) if threading.current_thread() not in others else None
+    )
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
