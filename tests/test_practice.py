@@ -38,9 +38,28 @@ def test_a_replica_goes_where_it_goes_alone(make, augment, smoothing):
                 optimizer.step()
                 losses.append(loss.item())
             loss, error = judge(model, rows.validation)
-            assert np.allclose(together.losses[:, i, j], losses, rtol=1e-4)
+            # Rounding to 4e-7; once in a while it decides a ReLU or a maximum the other way, which costs 2e-4.
+            assert np.allclose(together.losses[:, i, j], losses, rtol=1e-3)
             assert math.isclose(together.final[i, j], loss, rel_tol=1e-3)
             assert abs(wrong.final[i, j] - error) < 0.3  # a row on the edge may fall to either side: one is 0.09
+
+
+def test_measured_anew_the_statistics_are_those_of_update_bn():
+    rows, seeds = digits(200), (0, 3)
+    problem = digits_problem(rows, 5, seeds=seeds, remeasure=True)
+    together = sweep(optim.SGD, **problem, lrs=[0.03, 0.1])
+    for i, lr in enumerate(together.lrs):
+        for j, seed in enumerate(seeds):
+            model = conv_net(seed)
+            optimizer = optim.SGD(model.parameters(), lr=lr)
+            for x, y in Feed(rows, 5, seed):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+            stale = judge(model, rows.validation)[0]
+            optim.swa_utils.update_bn([rows.train[0]], model)
+            loss = judge(model, rows.validation)[0]
+            assert math.isclose(together.final[i, j], loss, rel_tol=1e-3) and not math.isclose(loss, stale, rel_tol=0.1)
 
 
 def test_the_three_parts_are_apart_and_the_test_rows_are_always_the_same():

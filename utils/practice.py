@@ -82,11 +82,14 @@ def digits_problem(
     augment: bool = False,
     label_smoothing: float = 0.0,
     judge: str = "loss",
+    remeasure: bool = False,
 ) -> dict:
     """The arguments of `sweep()` for conv_net: init, loss, steps, seeds, evaluate.
 
     Each seed has its own start and its own batches (`Batches`), in which `shift` moves the images if `augment`. `judge`
-    is the "loss" on the validation rows or the "error", the share of them classified wrong, in per cent.
+    is the "loss" on the validation rows or the "error", the share of them classified wrong, in per cent. `remeasure`
+    measures batch norm's statistics anew on the training rows before judging, as `swa_utils.update_bn` does: after few
+    steps the running ones still hold much of their start.
     """
     seeds = tuple(seeds)
     images, labels = _all_batches(rows, steps, seeds, batch_size, augment)
@@ -101,6 +104,9 @@ def digits_problem(
         return _cross_entropy(logits, labels[step].expand(logits.shape[:-1]), label_smoothing)
 
     def evaluate(params):
+        if remeasure:
+            every = rows.train[0]
+            _grouped_net(params, every.expand(len(seeds), *every.shape), running, training=True, momentum=1.0)
         x, y = rows.validation
         logits = _grouped_net(params, x.expand(len(seeds), *x.shape), running, training=False)
         if judge == "error":
@@ -123,7 +129,7 @@ def _all_batches(rows: Digits, steps: int, seeds, batch_size: int, augment: bool
     return torch.stack(images, dim=1), torch.stack(labels, dim=1)
 
 
-def _grouped_net(params: dict, x: Tensor, running: dict, *, training: bool) -> Tensor:
+def _grouped_net(params: dict, x: Tensor, running: dict, *, training: bool, momentum: float = 0.1) -> Tensor:
     """conv_net of every replica in one pass: x (seeds, rows, 1, 8, 8) → logits (lrs, seeds, rows, 10).
 
     The replicas' channels lie side by side, and `groups` keeps a convolution within its replica.
@@ -137,7 +143,8 @@ def _grouped_net(params: dict, x: Tensor, running: dict, *, training: bool) -> T
     def conv_norm(x, conv, norm, stride):
         x = F.conv2d(x, flat(f"{conv}.weight"), stride=stride, padding=1, groups=replicas)
         mean, variance = running[norm]
-        return F.batch_norm(x, mean, variance, flat(f"{norm}.weight"), flat(f"{norm}.bias"), training).relu()
+        scale, bias = flat(f"{norm}.weight"), flat(f"{norm}.bias")
+        return F.batch_norm(x, mean, variance, scale, bias, training, momentum).relu()
 
     x = x[:, :, 0].transpose(0, 1).unsqueeze(1).expand(-1, lrs, -1, -1, -1).flatten(1, 2)  # (rows, replicas, 8, 8)
     x = x.contiguous(memory_format=torch.channels_last)  # this layout saves a sixth of the time

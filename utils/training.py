@@ -163,7 +163,7 @@ def lr_range_test(
     loss_fn: Loss | None = None,
     memory: float = 0.9,
 ) -> RangeTest:
-    """Raise lr by the same factor at every step, from `lowest` to `highest`, and watch the loss (Smith, 2017).
+    """Raise lr by the same factor at every step, from `lowest` to `highest`, and watch the loss (after Smith, 2017).
 
     Works on copies: model, optimizer and the global random state are afterwards what they were. `loader` is an iterable
     of (x, y) batches, gone through anew when it ends. The first group goes from `lowest` to `highest`, the others keep
