@@ -143,6 +143,12 @@ def test_the_eight_runs_part_from_the_healthy_one_by_their_mistake_alone():
         assert first == healthy.loss[0] or mistake == "labels shuffled"
 
 
+def test_the_loss_of_guessing_is_that_of_the_best_guess():
+    codes = diagnosis.zen()[2]
+    logits = (codes.bincount() / len(codes)).log().expand(len(codes), -1)
+    assert np.isclose(diagnosis.guessing(), F.cross_entropy(logits, codes).item(), rtol=1e-5)
+
+
 def test_an_unknown_mistake_is_refused():
     with pytest.raises(ValueError, match="none of the eight: lr too high"):
         spoiled("bad luck")
@@ -194,11 +200,27 @@ def sick_run(model, batches):
         scheduler.step()
 
 
-def test_the_illness_that_was_asked_for_passes():
-    assert check_reproduced(sick_run)
-    assert check_reproduced(
-        changed(sick_run, "StepLR(optimizer, step_size=10, gamma=0.2)", "ExponentialLR(optimizer, 0.9)")
-    )
+STEP_LR = "StepLR(optimizer, step_size=10, gamma=0.2)"
+
+
+@pytest.mark.parametrize(
+    "meant_per_epoch",
+    [
+        STEP_LR,
+        "StepLR(optimizer, 30, 0.1)",
+        "StepLR(optimizer, 10, 0.5)",
+        "ExponentialLR(optimizer, 0.9)",
+        "ExponentialLR(optimizer, 0.95)",
+        "MultiStepLR(optimizer, [30, 60, 80])",
+    ],
+)
+def test_the_illness_that_was_asked_for_passes(meant_per_epoch):
+    assert check_reproduced(changed(sick_run, STEP_LR, meant_per_epoch))
+
+
+@pytest.mark.parametrize("harmless", ["ExponentialLR(optimizer, 0.99)", "CosineAnnealingLR(optimizer, 100)"])
+def test_a_schedule_that_does_not_freeze_the_run_is_healthy(harmless):
+    assert "looks like a healthy run" in check_reproduced(changed(sick_run, STEP_LR, harmless)).message
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The leaderboard: right recipes are scored; broken and hostile ones get a diagnosis and change nothing else."""
 
 import copy
+import dataclasses
 import random
 import threading
 import time
@@ -12,7 +13,7 @@ from torch import nn, optim
 from torch.nn import functional as F
 
 from utils import leaderboard
-from utils.leaderboard import REFERENCES, Score, check_recipe, constant, score
+from utils.leaderboard import REFERENCES, SEEDS, Score, check_recipe, constant, score
 from utils.leaderboard import leaderboard as board_of
 
 
@@ -23,7 +24,7 @@ def small(monkeypatch):
     torch.set_num_threads(1)
     monkeypatch.delenv("WORKSHOP_STRICT", raising=False)
     monkeypatch.setattr(leaderboard, "STEPS", 40)
-    monkeypatch.setattr(leaderboard, "SEEDS", (0, 1, 2))
+    monkeypatch.setattr(leaderboard, "SEEDS", {"validation": (0, 1, 2), "test": (100, 101, 102)})
     monkeypatch.setattr(leaderboard, "_SECONDS", 2.0)
     cached = leaderboard.reference_scores
     cached.cache_clear()
@@ -79,6 +80,11 @@ def test_validation_and_test_rows_are_not_the_same():
     assert not np.array_equal(score(constant).accuracy, score(constant, on="test").accuracy)
     with pytest.raises(ValueError, match="report on 'test'"):
         score(constant, on="train")
+
+
+def test_no_seed_both_chooses_and_reports():
+    assert len(SEEDS["validation"]) == len(SEEDS["test"]) == 5
+    assert not set(SEEDS["validation"]) & set(SEEDS["test"])
 
 
 def test_the_board_ranks_and_compares_with_the_best_reference():
@@ -217,4 +223,12 @@ def test_the_check_tells_how_far_it_got(monkeypatch):
     monkeypatch.setattr(leaderboard, "TARGET", 100.5)
     assert "and 100.5 % is asked for" in check_recipe(constant).message
     monkeypatch.setattr(leaderboard, "TARGET", 50.0)
-    assert check_recipe(constant) and "nobody trained on" in check_recipe(constant).message
+    assert check_recipe(constant) and "on the validation rows" in check_recipe(constant).message
+
+
+def test_the_check_does_not_look_at_the_test_rows(monkeypatch):
+    rows = leaderboard.digits()
+    blind = dataclasses.replace(rows, test=None)
+    monkeypatch.setattr(leaderboard, "TARGET", 50.0)
+    monkeypatch.setattr(leaderboard, "digits", lambda: blind)
+    assert check_recipe(constant)

@@ -33,7 +33,8 @@ p, ul, ol { margin: 0 0 7px }
 ul, ol { padding-left: 17px }
 li { margin-bottom: 4px }
 table { border-collapse: collapse; width: 100%; margin: 4px 0 7px; font-size: 12.8px }
-th, td { text-align: left; vertical-align: top; padding: 3.5px 5px 3.5px 0; border-bottom: 1px solid #d5d5d5 }
+th, td { text-align: left; vertical-align: top; padding: 3.5px 14px 3.5px 0; border-bottom: 1px solid #d5d5d5 }
+th:last-child, td:last-child { padding-right: 0 }
 code { font: 12px 'DejaVu Sans Mono', Consolas, monospace; background: #eef3f7; padding: 0 2px }
 pre { background: #eef3f7; padding: 7px 8px; margin: 4px 0 7px; white-space: pre-wrap }
 pre code { padding: 0; font-size: 11.6px; line-height: 1.55 }
@@ -62,7 +63,7 @@ def page(boxes: list[str]) -> str:
     """The whole page as HTML, without anything from outside."""
     title = "Optimizers in practice: the cheat sheet"
     body = "".join(f"<section>{markdown2html(box)}</section>" for box in boxes)
-    said = "From notebook 05b of the optimizer workshop, where what stands here was measured or explained."
+    said = "From the optimizer workshop, notebooks 01 to 05b: what stands here was measured or explained there."
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{STYLE}</style></head><body><h1>{title}</h1>"

@@ -247,6 +247,6 @@ def check_reproduced(candidate: Callable) -> str:
     signals = Signals(*np.array(watched.rows).T)
     seen = recognise(signals)
     if seen == REPRODUCE:
-        return f"the same illness on other seeds: {told(signals)}."
+        return f"the same illness, on another seed: {told(signals)}."
     looks = "a healthy run" if seen == "healthy" else f"“{seen}”"
     raise Wrong(f"Your run looks like {looks}: {told(signals)}.\nAsked for is “{REPRODUCE}”: {MISTAKES[REPRODUCE]}.")
