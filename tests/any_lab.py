@@ -17,7 +17,6 @@ from tests.axe import contrast, findings
 from tests.jupyter_page import Jupyter, NotebookPage, write_notebook
 from tests.lab_pictures import Case
 
-CHECK_EVERY = 20  # moves
 KEYS = ("Home", "End", "PageUp", "PageDown", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown")
 THEMES = ("JupyterLab Light", "JupyterLab Dark")
 
@@ -73,11 +72,11 @@ def random_moves(page: NotebookPage, case: Case, twin, moves: int) -> None:
                 each.select_option(draw.choice(each.locator("option").all_inner_texts()), **soon)
                 page.page.wait_for_timeout(300)  # other controls come and go: a key must not meet one that goes
             moved += 1
-        if move % CHECK_EVERY == 0:
+        if move % case.check_every == 0 or move == moves:
             case.agrees(page, twin)
             seen.add(page.alt)
     assert moved > 0.9 * moves
-    assert len(seen) > moves // CHECK_EVERY / 2  # it was not one picture all along
+    assert len(seen) > moves // case.check_every / 2  # it was not one picture all along
 
 
 class AnyLab:

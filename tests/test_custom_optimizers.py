@@ -21,7 +21,6 @@ from torch import nn, optim
 
 from tests import bench_foreach
 from tests.bench_foreach import NOTEBOOK, cells, ladder
-from tests.test_claims import SEED_LINE, SEEDS
 from utils import checks03
 from utils.examiner import check_optimizer
 from utils.race import race
@@ -432,45 +431,6 @@ def test_the_bench_writes_what_it_measured(tmp_path, monkeypatch, capsys):
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert report[0]["model"] == "3 tensors of 4" and report[0]["loop by foreach"] > 0
     assert "ours, foreach / torch, foreach" in capsys.readouterr().out
-
-
-# --- the races, with other seeds --------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module", params=SEEDS)
-def raced(request):
-    """(claims, the cells that failed) when the notebook's races run with other seeds."""
-    namespace, failed = {"__name__": "__main__", "display": lambda *_: None}, []
-    threads = torch.get_num_threads()
-    with matplotlib.rc_context(), torch.random.fork_rng(), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MPLBACKEND", "Agg")
-        for id, text in cells("setup", "ladder", "claim"):
-            try:
-                code = compile(text.replace(SEED_LINE, f"base_seed = {request.param}"), id, "exec")
-                with contextlib.redirect_stdout(io.StringIO()):
-                    exec(code, namespace)
-            except AssertionError as error:
-                failed.append(f"line {error.__traceback__.tb_next.tb_lineno} of cell {id} does not hold")
-    torch.set_num_threads(threads)
-    return namespace["claims"], failed
-
-
-def test_the_seed_is_set_in_one_place():
-    assert sum(text.count(SEED_LINE) for _, text in cells("claim")) == 1
-
-
-def test_the_claims_hold_with_other_seeds(raced):
-    claims, failed = raced
-    assert not failed
-    shown = next(
-        "".join(cell["outputs"][0]["data"]["text/markdown"])
-        for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
-        if cell["id"] == "claims-table"
-    )
-    rows = [[part.strip() for part in line.split("|")[1:3]] for line in shown.splitlines()[2:]]
-    found = [[claim, verdict] for claim, verdict, _ in claims]
-    assert {"Lion beats AdamW", "Schedule-free does without a schedule"} <= {claim for claim, _ in found}
-    assert not [row for row in found if row not in rows]
 
 
 # --- the exercises' checks --------------------------------------------------------------------------------------------

@@ -18,12 +18,10 @@ torch.set_num_threads(1)
 found, digits = hashlib.sha256(), data.digits()
 for dtype in (torch.float32, torch.float64):
     model = practice.conv_net(seed=0).to(dtype)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
     for images, labels in practice.Feed(practice.digits(train=300), 10, seed=0):
         loss = torch.nn.functional.cross_entropy(model(images.to(dtype)), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        for p, g in zip(model.parameters(), torch.autograd.grad(loss, model.parameters()), strict=True):
+            p.data -= 0.1 * g  # no optimizer: torch needs 2 s to import the first one
     for p in model.parameters():
         found.update(p.detach().numpy().tobytes())
 x = np.linspace(-5, 5, 1001)
@@ -38,10 +36,10 @@ def trained(**settings):
 
 
 def test_a_processor_that_takes_other_code_for_products_rounds_the_same():
-    capability, found = trained()
-    assert capability == "AVX2"
-    assert trained(MKL_ENABLE_INSTRUCTIONS="SSE4_2")[1] == found  # MKL believes that it is on such a processor
-    assert trained(MKL_CBWR="AUTO", MKL_ENABLE_INSTRUCTIONS="SSE4_2")[1] != found  # what came of that without us
+    older = {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}  # MKL believes that it is on such a processor
+    found = trained()
+    assert found[0] == "AVX2" and trained(**older) == found
+    assert trained(MKL_CBWR="AUTO", **older) != found  # what came of that without us
 
 
 def test_code_for_newer_processors_is_not_taken():
