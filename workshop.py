@@ -36,7 +36,11 @@ OFF = ["jupyterlab-slideshow", "@voila-dashboards/jupyterlab-preview", "@deathbe
 FONTS = ("anonymous-pro", "atkinson-hyperlegible", "dejavu-sans-mono", "fira-code")
 OFF += ["@deathbeds/jupyterlab-font-" + font for font in FONTS]
 SETTINGS = {  # folder in the environment → what JupyterLab reads there; news_url alone does not stop it asking for news
-    "share/jupyter/lab/settings/overrides.d": {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}},
+    "share/jupyter/lab/settings/overrides.d": {
+        "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"},
+        # A second thread for sliders would answer them while a cell runs, but a quarter later at all other times.
+        "@jupyterlab/apputils-extension:kernels-settings": {"commsOverSubshells": "disabled"},
+    },
     "etc/jupyter/labconfig/page_config.d": {"disabledExtensions": dict.fromkeys(OFF, True)},
 }
 
@@ -91,8 +95,8 @@ def version(python):
 
 def fingerprint(python):
     """What an installation depends on; the folder counts, for `utils` is imported from where it was installed."""
-    contents = [(HERE / name).read_bytes() for name in ("requirements.txt", "pyproject.toml")]
-    return hashlib.sha256(b"\0".join([version(python).encode(), str(HERE).encode(), *contents])).hexdigest()
+    contents = [(HERE / name).read_text(encoding="utf-8") for name in ("requirements.txt", "pyproject.toml")]
+    return hashlib.sha256("\0".join([version(python), str(HERE), str(SETTINGS), *contents]).encode()).hexdigest()
 
 
 def step(what, *command):

@@ -405,7 +405,7 @@ def test_any_python_3_can_read_it_and_it_needs_only_the_standard_library():
     imports = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imports |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert imports and {name.split(".")[0] for name in imports} <= sys.stdlib_module_names
-    assert len(source.splitlines()) <= 170
+    assert len(source.splitlines()) <= 175
 
 
 # JupyterLab itself
@@ -463,6 +463,8 @@ def test_jupyterlab_answers_only_here_and_only_with_its_token(twin, tmp_path):
         assert "jupyterlab-slideshow" in settings["disabledExtensions"]  # its button starts a deck by chance
         news = fetch(f"{host}/lab/api/settings/@jupyterlab/apputils-extension:notification?token={token}")[1]
         assert json.loads(news)["schema"]["properties"]["fetchNews"]["default"] == "false"  # so it does not ask, either
+        comms = fetch(f"{host}/lab/api/settings/@jupyterlab/apputils-extension:kernels-settings?token={token}")[1]
+        assert json.loads(comms)["schema"]["properties"]["commsOverSubshells"]["default"] == "disabled"
         if sys.platform == "linux":  # a server on all interfaces would answer here
             assert not answers(port, "127.0.0.2")
     finally:
