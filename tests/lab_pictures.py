@@ -5,6 +5,7 @@ page must become the twin's.
 """
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -67,9 +68,26 @@ def race_values(notebook, twin) -> dict:
 
 def assert_race_drawn(notebook, twin) -> None:
     """The picture becomes that of the controls' values."""
-    with twin.hold():
-        twin.set(**race_values(notebook, twin))
+    follow(notebook, twin, lambda: race_values(notebook, twin))
     assert_same_picture(notebook, twin, timeout=10_000)
+
+
+def follow(notebook, twin, read: Callable[[], dict], finish: Callable[[], None] = lambda: None) -> None:
+    """Set the twin to the values on the page until both show the same, for 10 s at most.
+
+    A choice brings values of other controls along, one message each, so what was read first may be half of it.
+    """
+    end, before = time.monotonic() + 10, None
+    while time.monotonic() < end:
+        values = read()
+        if values != before:
+            with twin.hold():
+                twin.set(**values)
+            finish()
+            before = values
+        if notebook.alt == twin.plot.frame["alt"]:
+            return
+        notebook.page.wait_for_timeout(50)
 
 
 def assert_same_picture(notebook, twin, timeout) -> None:
@@ -95,8 +113,8 @@ def box(notebook, label):
     return notebook.page.get_by_role("combobox", name=label, exact=True)
 
 
-def assert_designed(notebook, twin) -> None:
-    """Picture, words and code become those of the controls' values, once the training is over."""
+def designed_values(notebook, twin) -> dict:
+    """The values that the controls in the browser show, as the lab in Python takes them."""
     beside = dict(notebook.page.evaluate(BESIDE))
     shown = {name: box(notebook, label) for name, label in CHOICES.items() if box(notebook, label).count()}
     values = {name: each.input_value() for name, each in shown.items()}
@@ -108,9 +126,12 @@ def assert_designed(notebook, twin) -> None:
         if beside.get(label):  # what is not shown has no text
             values[name] = dict(control.options)[beside[label]]
     values["log"] = notebook.page.get_by_role("checkbox", name="logarithmic lr axis").is_checked()
-    with twin.hold():
-        twin.set(**values)
-    twin.finish()
+    return values
+
+
+def assert_designed(notebook, twin) -> None:
+    """Picture, words and code become those of the controls' values, once the training is over."""
+    follow(notebook, twin, lambda: designed_values(notebook, twin), twin.finish)
     assert_same_picture(notebook, twin, timeout=20_000)
     (code,) = widgets_of(twin, "Textarea")
     expect(notebook.page.get_by_role("textbox", name="code", exact=True)).to_have_value(code.value)

@@ -438,6 +438,8 @@ def test_a_page_that_goes_away_is_no_news_in_the_terminal(channels):
 
     run(send())
     assert told == []
+    channels.ws_connection.is_closing = lambda: True  # a little later
+    assert channels.write_message(b"a picture", binary=True) is None
 
 
 def test_messages_of_the_older_form_are_not_read_as_of_the_new_one(channels, monkeypatch):

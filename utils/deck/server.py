@@ -26,6 +26,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
+from tornado.websocket import WebSocketClosedError
 from voila.app import Voila
 from voila.configuration import VoilaConfiguration
 from voila.paths import collect_static_paths
@@ -153,7 +154,10 @@ class Channels(Plain, VoilaKernelWebsocketHandler):
         # Voilà reads every binary message as one of protocol v1. To a page that asked for no protocol Jupyter sends the
         # older form, whose first bytes Voilà would take for billions of parts: it would fill the memory with them.
         plain = isinstance(message, bytes) and self.selected_subprotocol is None
-        sent = (super(VoilaKernelWebsocketHandler, self) if plain else super()).write_message(message, binary)
+        try:
+            sent = (super(VoilaKernelWebsocketHandler, self) if plain else super()).write_message(message, binary)
+        except WebSocketClosedError:  # the page has gone, and Jupyter has not noticed yet
+            return None
         if sent is not None:
             # Jupyter never asks what came of it, so asyncio would tell the terminal of every page that went away first.
             sent.add_done_callback(lambda done: done.cancelled() or done.exception())
