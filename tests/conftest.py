@@ -90,9 +90,9 @@ def pytest_configure(config: pytest.Config) -> None:
 # The files that take longest go first, so that at the end no worker is left alone with one of them. (xdist would begin
 # with the files of the most tests, which are the quick ones.)
 LONGEST = (
-    *("test_present", "test_slides", "test_lab_designer", "test_claims", "test_lab_race", "test_accessibility"),
-    *("test_lab_find_edge", "02b-", "05a-", "test_custom_optimizers", "03-", "test_refresh", "test_copies", "02a-"),
-    *("test_designer", "test_examiner", "test_launcher", "05b-", "01-", "04b-", "04a-", "test_leaderboard"),
+    *("test_present", "test_slides", "test_lab_designer", "test_accessibility", "test_lab_race", "test_lab_find_edge"),
+    *("02b-", "05a-", "test_designer", "test_copies", "test_refresh", "03-", "test_launcher", "04b-", "test_claims"),
+    *("01-", "04a-", "05b-", "02a-", "test_rounding", "test_custom_optimizers", "test_leaderboard", "test_race"),
 )
 
 
@@ -113,9 +113,9 @@ def pytest_terminal_summary(terminalreporter) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """`-n auto`: two more than there are cores, since a test that drives a browser or a kernel half waits for it."""
+    """`-n auto`: one more than there are cores, since a test that drives a browser or a kernel half waits for it."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores + 2, 8)
+    return min(cores + 1, 8)
 
 
 def _extend_nbval() -> None:
