@@ -549,6 +549,8 @@ def test_code_can_be_changed_on_the_slide_and_the_menus_come_back(browser, tmp_p
         slide.locator(".cm-content").click()
         page.keyboard.press("ControlOrMeta+End")
         page.keyboard.type("  # a remark")
+        # On a busy machine: a cell run while JupyterLab still reaches for the kernel may be dropped.
+        expect(page.locator(".jp-Notebook-ExecutionIndicator")).to_have_attribute("data-status", "idle", timeout=60_000)
         page.keyboard.press("Shift+Enter")
         expect(page.locator(".jp-OutputArea-output").last).to_have_text("42", timeout=60_000)
         page.keyboard.press("ControlOrMeta+s")
