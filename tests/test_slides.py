@@ -154,6 +154,23 @@ def test_every_slide_fits(deck):
     assert deck.page.evaluate(MEASURE) == []
 
 
+def test_what_stands_before_and_after_a_table_is_on_the_slide_too(deck):
+    def plain(text):
+        return re.sub(r"\W+", "", text)
+
+    hidden = {"exercise-check", "exercise-solution", "setup"}
+    told = []
+    for cell in deck.notebook.cells:
+        if cell.cell_type == "code" and not hidden & set(cell.metadata.get("tags", [])):
+            for output in cell.outputs:
+                lines = output.get("data", {}).get("text/markdown", "").split("\n")
+                told += [
+                    line for line in lines if any(row.startswith("|") for row in lines) and line[:1] not in ("", "|")
+                ]
+    shown = plain(" ".join(deck.page.locator(".slides").all_text_contents()))
+    assert [line for line in told if plain(line) not in shown] == []
+
+
 def test_every_slide_fits_a_large_screen(deck):
     def resize(width, height, scale):
         deck.page.set_viewport_size({"width": width, "height": height})

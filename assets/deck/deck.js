@@ -83,8 +83,12 @@ const Deck = (() => {
     const images = element.querySelectorAll("img"), table = element.querySelector("table");
     if (lab) add("lab", element);
     else if (images.length === 1 && !element.textContent.trim()) add("figure", images[0]);
-    else if (table && element.querySelectorAll("table").length === 1 && [...images].every((image) => table.contains(image))) add("table", ...[...element.querySelectorAll("p")].filter((p) => !table.contains(p) && p.compareDocumentPosition(table) & 4), table);
-    else add("text-output deck-text", element);
+    else if (table && element.querySelectorAll("table").length === 1 && [...images].every((image) => table.contains(image))) {
+      const outside = [...element.querySelectorAll("p, ul, ol")].filter((e) => !table.contains(e) && !e.parentElement.closest("p, ul, ol"));
+      const before = outside.filter((e) => e.compareDocumentPosition(table) & Node.DOCUMENT_POSITION_FOLLOWING);
+      add("table", ...before, table);
+      if (outside.length > before.length) add("text", ...outside.slice(before.length));
+    } else add("text-output deck-text", element);
   }
 
   // A folded answer: its summary stands on the slide, the answer comes when it is asked for.
