@@ -18,16 +18,9 @@ from pathlib import Path
 import nbformat
 from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_playwright
 
+from utils.deck.pdf import FLAGS
+
 ROOT = Path(__file__).parents[1]
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 class NoChromium(Exception):
@@ -40,7 +33,7 @@ def chromium() -> Iterator[Browser]:
     found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=found, args=CHROMIUM_FLAGS)
+            browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
         except Error as error:
             raise NoChromium(
                 "no Chromium to drive: set CHROMIUM to its path, put `chromium` on the PATH, or run "
