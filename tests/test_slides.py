@@ -309,6 +309,21 @@ def test_the_lab_moves_without_a_kernel(deck):
     assert "python3 workshop.py present" in deck.page.locator(".slides .deck-live").first.inner_text()
 
 
+# Frames come late on a busy machine.
+LATE = """{
+  const frame = window.requestAnimationFrame.bind(window);
+  window.requestAnimationFrame = (callback) => frame(() => setTimeout(() => callback(performance.now()), 300));
+}"""
+
+
+def test_a_deck_for_paper_is_ready_when_all_its_pages_are(first, browser):
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.add_init_script(LATE)
+    pdf.open_deck(page, first.file, "?print-pdf")
+    assert page.locator(".pdf-page").count() == first.page.evaluate("Reveal.getTotalSlides()")
+    page.close()
+
+
 def test_the_pdf_has_a_page_for_every_slide(deck, browser):
     printed = pdf.print_pdf(browser, deck.file)
     pages = re.findall(rb"/Type\s*/Page\b", printed.read_bytes())

@@ -389,11 +389,12 @@ const Deck = (() => {
     }
   }
 
+  const asksFor = (word) => new URLSearchParams(location.search).has(word);
+
   function look() {
-    const asked = new URLSearchParams(location.search), root = document.documentElement;
     const system = matchMedia("(prefers-color-scheme: dark)");
-    const dark = asked.has("dark") || (!asked.has("light") && !asked.has("print-pdf") && system.matches);
-    root.classList.toggle("dark", dark);
+    const dark = asksFor("dark") || (!asksFor("light") && !asksFor("print-pdf") && system.matches);
+    document.documentElement.classList.toggle("dark", dark);
   }
 
   function clock() {
@@ -420,6 +421,8 @@ const Deck = (() => {
     build(sections([...source.querySelectorAll(".deck-cell")]), bench.querySelector("section"), document.querySelector("body > .reveal .slides"));
     clock();
     setInterval(clock, 5000);
+    // For paper reveal.js goes on after `initialize` and says when all pages are there: printed before, slides are missing.
+    const paper = asksFor("print-pdf") && new Promise((done) => document.addEventListener("pdf-ready", done, { once: true }));
     await Reveal.initialize({
       width: 1280, height: 720, margin: 0, minScale: 0.1, maxScale: 4, center: false, hash: true, fragmentInURL: true, navigationMode: "linear",
       transition: "none", backgroundTransition: "none", controls: false, progress: true, slideNumber: false,
@@ -435,6 +438,7 @@ const Deck = (() => {
     Reveal.on("slidechanged", () => document.querySelectorAll("[data-previous-indexv]").forEach((each) => each.removeAttribute("data-previous-indexv")));
     Reveal.addKeyBinding({ keyCode: 67, key: "C", description: "The code of what is shown" }, showCode);
     for (const lab of document.querySelectorAll(".slides .deck-lab")) fit(lab);
+    await paper;
     document.documentElement.classList.add("deck-ready");
   }
 
