@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -34,7 +35,11 @@ STEMS = ["00-first", "01-second", "02a-third"]
 
 
 def text(source, **more):
-    return {"cell_type": "markdown", "id": "t", "metadata": {}, "source": source, **more}
+    return {"cell_type": "markdown", "id": "t", "metadata": {}, "source": source} | more
+
+
+def note(source="> *For the instructor.* They will say up."):
+    return text(source, metadata={"slideshow": {"slide_type": "notes"}})
 
 
 def code(source="1 + 1", shown="2", mime="text/plain"):
@@ -118,6 +123,7 @@ def update(workshop, title, stem="01-second"):
             [text("# A\n**Predict** it."), code(), text("Drag."), lab()], "nn", id="not where it is the answer"
         ),
         pytest.param([text("## First, *predict*"), code()], "y", id="a word in a sentence asks nothing"),
+        pytest.param([note("**Predict** is what they do."), code(), note()], "y", id="nor does a note"),
     ],
 )
 def test_no_stored_output_answers_a_prediction(cells, shown):
@@ -128,15 +134,28 @@ def test_no_stored_output_answers_a_prediction(cells, shown):
     code_cells = [cell for cell in copy["cells"] if cell["cell_type"] == "code"]
     assert "".join("y" if cell["outputs"] else "n" for cell in code_cells) == shown
     assert all(cell["execution_count"] is None for cell in code_cells)
-    assert [cell["source"] for cell in copy["cells"]] == [cell["source"] for cell in cells]
+    seen = [cell["source"] for cell in cells if "slideshow" not in cell["metadata"]]
+    assert [cell["source"] for cell in copy["cells"]] == seen
+
+
+def test_only_what_is_for_the_instructor_is_left_out():
+    slides = [text(kind, metadata={"slideshow": {"slide_type": kind}}) for kind in ("slide", "fragment", "skip", "-")]
+    odd = [text("as JupyterLab writes it", metadata={"slideshow": {}}), text("of a hand", metadata={"slideshow": None})]
+    original = notebook(note(), *slides, note(), note(), *odd, note())
+    copy = student_copy(original)
+    assert copy["cells"] == slides + odd
+    assert copy["metadata"]["workshop"]["made_from"] == copies.fingerprint(original)  # of all of it: a note may change
 
 
 @pytest.mark.parametrize("path", REAL, ids=[path.stem for path in REAL])
 def test_copies_of_the_real_notebooks(path):
     original = copies.read(path)
     copy = student_copy(original)
+    notes = [cell for cell in original["cells"] if cell["metadata"]["slideshow"]["slide_type"] == "notes"]
+    assert all("*For the instructor" in "".join(cell["source"]) for cell in notes)
+    assert "For the instructor" not in json.dumps(copy, ensure_ascii=False)
     assert [{**cell, "outputs": 0, "execution_count": 0} for cell in copy["cells"]] == [
-        {**cell, "outputs": 0, "execution_count": 0} for cell in original["cells"]
+        {**cell, "outputs": 0, "execution_count": 0} for cell in original["cells"] if cell not in notes
     ]
     # By other means than the code's: from the first cell that asks for a prediction on, only cells that call a lab.
     asked = next(
@@ -632,14 +651,17 @@ def started(monkeypatch):
 def test_jupyterlab_opens_the_copy(workshop, started, option):
     assert copies.main(["01-second", *option, "--", "--no-browser", "--", "x"], root=workshop) == 0
     assert started == [
-        ("jupyterlab", ["--LabApp.default_url=/lab/tree/my-work/01-second.ipynb", "--no-browser", "--", "x"])
+        (
+            "jupyterlab",
+            [copies.NO_SHIM, "--LabApp.default_url=/lab/tree/my-work/01-second.ipynb", "--no-browser", "--", "x"],
+        )
     ]
     assert own(workshop).exists()
 
 
 def test_originals_makes_no_copies(workshop, started):
     assert copies.main(["01-second", "--originals"], root=workshop) == 0
-    assert started == [("jupyterlab", ["--LabApp.default_url=/lab/tree/notebooks/01-second.ipynb"])]
+    assert started == [("jupyterlab", [copies.NO_SHIM, "--LabApp.default_url=/lab/tree/notebooks/01-second.ipynb"])]
     assert not (workshop / "my-work").exists()
 
 
@@ -682,6 +704,33 @@ def read_when_saved(path):
         except ValueError:
             assert time.monotonic() < end
             time.sleep(0.05)
+
+
+def test_jupyterlab_starts_without_a_warning(workshop):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = f"from pathlib import Path; from utils.copies import main; main(root=Path({str(workshop)!r}))"
+    folders = {f"JUPYTER_{kind}_DIR": str(workshop / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    jupyter = ["--no-browser", f"--port={port}", "--allow-root", f"--ServerApp.root_dir={workshop}"]
+    lab = subprocess.Popen(
+        [sys.executable, "-c", program, "01-second", "--", *jupyter],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "JUPYTER_SERVER_URL"} | folders,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    said = []
+    try:
+        for line in lab.stderr:
+            said.append(line)
+            if "is running at" in line:
+                break
+    finally:
+        lab.terminate()
+        lab.communicate(timeout=60)
+    assert "is running at" in said[-1]
+    assert not [line for line in said if "Warning" in line]
 
 
 def test_a_copy_opens_runs_and_leads_to_the_next_copy(tmp_path):

@@ -31,6 +31,9 @@ ORIGINALS, COPIES = "notebooks", "my-work"
 
 PREDICTION, ANSWER, HEADING = "**Predict", "**What you saw", re.compile(r"^#{1,6} ", re.MULTILINE)
 STILL = "lab-still"  # the class that utils.lab_shell gives to the picture of a lab
+# It passes settings of the old notebook server on, of which there are none, and to do so reads every attribute of the
+# new one, a deprecated one included: each start would begin with a warning.
+NO_SHIM = "--ServerApp.jpserver_extensions=notebook_shim=False"
 
 
 class CopyTrouble(Exception):
@@ -47,8 +50,10 @@ def student_copy(original: dict) -> dict:
     cells build on earlier answers, down to the table of verdicts; only the pictures of labs stay, so that the page
     shows what is to come. A lab between **Predict** and the next heading or **What you saw** loses its picture, too:
     the prediction is about that lab. No code cell keeps its number, for the student's kernel has run none.
+    What is for the instructor goes, too: it tells what to conclude.
     """
     fresh = copy.deepcopy(original)
+    fresh["cells"] = [cell for cell in fresh["cells"] if not _is_note(cell)]
     predicted = about_this = False
     for cell in fresh["cells"]:
         source = "".join(cell["source"])
@@ -61,6 +66,13 @@ def student_copy(original: dict) -> dict:
                 cell["outputs"] = []
     fresh.setdefault("metadata", {})["workshop"] = {"made_from": fingerprint(original)}  # stays when JupyterLab saves
     return fresh
+
+
+def _is_note(cell: dict) -> bool:
+    match cell:
+        case {"metadata": {"slideshow": {"slide_type": "notes"}}}:
+            return True
+    return False
 
 
 def fingerprint(notebook: dict) -> str:
@@ -237,7 +249,7 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
         print(f"JupyterLab is running: open {file} there; if its tab is open, close that first.")
         return 0
     # Not a file to open: with default_url the address that JupyterLab prints leads to the notebook as well.
-    sys.argv = ["jupyterlab", f"--LabApp.default_url=/lab/tree/{file}", *arguments[cut + 1 :]]
+    sys.argv = ["jupyterlab", NO_SHIM, f"--LabApp.default_url=/lab/tree/{file}", *arguments[cut + 1 :]]
     runpy.run_module("jupyterlab", run_name="__main__", alter_sys=True)
     return 0
 
