@@ -9,6 +9,7 @@
     python3 workshop.py bench                                   measure how fast the labs and all the rest are
     python3 workshop.py refresh [NUMBER ...]                    run notebooks again and store what they show
 
+After the first start `python3 workshop.py present --help`, and so on, lists all options of a command.
 The first start takes minutes: it installs requirements.txt into .venv, or into the virtual environment that is active.
 Later starts take no time, until requirements.txt or pyproject.toml changes.
 """
@@ -55,11 +56,14 @@ class Trouble(Exception):
 def lab(words, extra):
     options = [word for word in words if word in ("--fresh", "--originals")]  # utils/copies.py knows what they mean
     words = [word for word in words if word not in options]
+    unknown = next((word for word in words if word.startswith("-")), None)
+    if unknown:
+        raise Trouble(f"lab has no option `{unknown}`, only --fresh and --originals; Jupyter's go after `--`")
     stems = sorted(path.stem for path in (HERE / "notebooks").glob("[0-9][0-9]*-*.ipynb"))
     number = re.escape(" ".join(words).lstrip("0") or "0")  # 2 and 02 mean 02, or 02a where there are 02a and 02b
     stem = next((stem for stem in stems if re.match(rf"0*{number}[a-z]?-", stem)), None)
     if stem is None:
-        raise Trouble(f"no notebook `{' '.join(words)}` among {', '.join(stems) or 'none'}; Jupyter's go after `--`")
+        raise Trouble(f"no notebook `{' '.join(words)}` among {', '.join(stems) or 'none'}")
     ours = [f"--ServerApp.root_dir={HERE}", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     ours += ["--LabApp.news_url=None", "--ip=127.0.0.1", "--allow-root"]  # containers run as root; there is a token
     port = re.search(r"--(?:\w+\.)?port[= ](\d{1,4}|[1-6]\d{4})\b", " ".join(extra))
@@ -79,6 +83,7 @@ def module(name, *by_default):
 COMMANDS = {"lab": lab, "present": module("utils.deck.present"), "slides": module("utils.deck.slides")}
 COMMANDS.update(wheels=module("utils.wheels"), test=module("pytest", "-n", "auto"), bench=module("tests.bench"))
 COMMANDS.update(refresh=module("utils.refresh"))
+HELP = ("-h", "--help")
 
 
 def ask(python, *arguments):
@@ -115,13 +120,22 @@ def step(what, *command):
         raise Trouble(f"set-up failed: {said[-1]}")
 
 
-def set_up():
-    """Make the environment what requirements.txt and pyproject.toml ask for; return its Python."""
+def environment():
+    """The virtual environment that is active or None, the one to use, its Python, and the stamp of its set-up."""
     active = sys.prefix if sys.prefix != sys.base_prefix else os.environ.get("VIRTUAL_ENV")
     env = Path(active or HERE / ".venv")
-    python = env / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    stamp = env / "workshop-set-up"
-    if not stamp.is_file() or stamp.read_text() != fingerprint(python):
+    return active, env, env / ("Scripts/python.exe" if os.name == "nt" else "bin/python"), env / "workshop-set-up"
+
+
+def is_ready():
+    _, _, python, stamp = environment()
+    return stamp.is_file() and stamp.read_text() == fingerprint(python)
+
+
+def set_up():
+    """Make the environment what requirements.txt and pyproject.toml ask for; return its Python."""
+    active, env, python, stamp = environment()
+    if not is_ready():
         first = not ask(python, "-c", "from importlib.metadata import version as v; print(v('torch'))")
         free = shutil.disk_usage(env if env.is_dir() else HERE).free / 1e9
         if first and free < FIRST_INSTALL_GB:
@@ -148,11 +162,13 @@ def set_up():
 def main(arguments):
     if sys.version_info < OLDEST:
         raise Trouble(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: install one and use that")
-    if not arguments or {"-h", "--help"} & set(arguments[:2]):
+    if not arguments or arguments[0] in HELP:
         return print(__doc__)
     if arguments[0] not in COMMANDS:
         raise Trouble(f"no sub-command `{arguments[0]}`; there are: {', '.join(COMMANDS)}")
     cut = arguments.index("--") if "--" in arguments else len(arguments)
+    if set(HELP) & set(arguments[1:cut]) and (arguments[0] == "lab" or not is_ready()):  # the others know their options
+        return print(__doc__)
     command = COMMANDS[arguments[0]](arguments[1:cut], arguments[cut + 1 :])  # complains before anything is installed
     command.insert(0, set_up())
     os.chdir(HERE)  # where pytest finds its settings
