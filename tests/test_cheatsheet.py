@@ -3,14 +3,27 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from PIL import Image
+from playwright.sync_api import sync_playwright
 
+from tests.conftest import missing
 from utils import cheatsheet
 from utils.cheatsheet import ASSETS, cells, digest, make, page
 
-needs_chromium = pytest.mark.skipif(not cheatsheet._chromium(), reason="no Chromium on this machine")
+
+@pytest.fixture
+def chromium():
+    """The one that makes the page: the system's, else Playwright's own."""
+    with sync_playwright() as playwright:
+        path = cheatsheet._chromium() or playwright.chromium.executable_path
+    if not Path(path).exists():
+        missing(
+            "no Chromium to make the page with: put `chromium` on the PATH or `python -m playwright install chromium`"
+        )
+    return path
 
 
 def test_the_stored_page_was_made_from_the_notebook_as_it_stands():
@@ -48,15 +61,13 @@ def test_a_notebook_without_a_cheat_sheet_is_an_error(tmp_path):
         cells(other)
 
 
-@needs_chromium
-def test_it_is_made_again_the_same(tmp_path):
+def test_it_is_made_again_the_same(chromium, tmp_path):
     _, png = make(tmp_path)
     with Image.open(png) as fresh, Image.open(ASSETS / "cheatsheet.png") as stored:
         assert fresh.text == stored.text and fresh.size == stored.size
 
 
-@needs_chromium
-def test_what_does_not_fit_is_not_written(tmp_path, monkeypatch):
+def test_what_does_not_fit_is_not_written(chromium, tmp_path, monkeypatch):
     monkeypatch.setattr(cheatsheet, "cells", lambda: cells() * 2)
     with pytest.raises(ValueError, match="a page has"):
         make(tmp_path)
@@ -66,3 +77,11 @@ def test_what_does_not_fit_is_not_written(tmp_path, monkeypatch):
 def test_the_chromium_of_the_system_is_found(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: f"/x/{name}" if name == "google-chrome" else None)
     assert cheatsheet._chromium() == "/x/google-chrome"
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail), ("1", pytest.fail), ("", pytest.skip)])
+def test_without_chromium_it_fails_in_ci_and_is_skipped_elsewhere(request, monkeypatch, ci, outcome):
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr(cheatsheet, "_chromium", lambda: "/nowhere/chromium")
+    with pytest.raises(outcome.Exception, match="no Chromium"):
+        request.getfixturevalue("chromium")
