@@ -2,9 +2,10 @@
 
 From the key press to the new pixels, for every lab and for the usual way, `interact` around a matplotlib figure of the
 same three panels as Lab 1, in the same browser and kernel server; the pictures a second that play shows; for Lab 3 the
-time until its training has ended. Beside them, what the kernel does for one picture and how many bytes it sends.
+time until its training has ended. Beside them, what the kernel does for one picture, and all that one move sends.
 """
 
+import base64
 import json
 import statistics
 import tempfile
@@ -14,11 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
+import nbformat
 import torch
+from playwright.sync_api import Browser
 
-from tests.jupyter_page import NotebookPage, chromium, jupyter_lab, write_notebook
+from tests.jupyter_page import ROOT, Jupyter, NotebookPage, chromium, jupyter_lab, write_notebook
 from tests.test_present import presenting
 from utils import designer, labs, race
+from utils.refresh import execute
 
 LAB = ("from utils.labs import find_edge", "find_edge()")
 RACE = ("from utils.labs import race", "race()")
@@ -58,27 +62,41 @@ def show(lr, kappa, x, y):
 PLOT = "svg.workshop-plot"
 PICTURE = {LAB: PLOT, RACE: PLOT, DESIGN: PLOT, USUAL: ".jp-OutputArea img[src^='data:image/png']"}
 
-LR, KAPPA = ["ArrowRight"] * 48, ["ArrowRight", "ArrowRight", *["ArrowLeft"] * 4, "ArrowRight", "ArrowRight"] * 6
-# What is measured: row → slider and keys. In the race no press leads back to a setting that has been run before.
+NAMES = {LAB: "Lab 1", USUAL: "interact", RACE: "Lab 2", DESIGN: "Lab 3"}
+FIRST = 4  # moves of every row warm up kernel and browser; meanwhile their bytes are counted
+RIGHT, LEFT = "ArrowRight", "ArrowLeft"
+LR, KAPPA = (
+    [RIGHT] * (FIRST + 48),
+    [RIGHT, RIGHT, LEFT, LEFT, LEFT, LEFT, RIGHT, RIGHT] * 6 + [RIGHT, RIGHT, LEFT, LEFT],
+)
+# eta_min has six values, and Lab 3 remembers what it has drawn: after each way through them another lr, not measured.
+ETA_MIN = [RIGHT] * 5
+for way in [LEFT, RIGHT] * 4:
+    ETA_MIN += [("lr", LEFT), *[way] * 5]
+# What is measured: row → slider and keys. No press leads back to a setting that was there before, but for κ, which has
+# five values: the lab draws what is still in their pictures soon after it is shown, and sends it anew with each move.
 ROWS = {
     LAB: {"lr slider": ("lr", LR), "κ slider": ("κ = L/μ", KAPPA)},
     USUAL: {"lr slider": ("lr", LR), "κ slider": ("κ = L/μ", KAPPA)},
     RACE: {
-        "lr of one of four": ("Adam, lr", ["ArrowLeft"] * 48),
-        "start of all four": ("start x", ["ArrowRight"] * 48),
+        "lr of one of four": ("Adam, lr", [LEFT] * (FIRST + 48)),
+        "start of all four": ("start x", [RIGHT] * (FIRST + 48)),
     },
     DESIGN: {
-        "lr slider": ("lr", ["ArrowLeft"] * 48),
-        "eta_min slider": ("CosineAnnealingLR, eta_min", (["ArrowRight"] * 5 + ["ArrowLeft"] * 5) * 4),
+        "lr slider": ("lr", [LEFT] * (FIRST + 48)),
+        "eta_min slider": ("CosineAnnealingLR, eta_min", ETA_MIN),
     },
 }
+LAST = "the last of 20 presses"
 
-# Notes for each picture the time since the first key press not yet answered, up to the first task after the frame that
-# shows it. The usual way replaces its img, so what is watched is the document.
+# Notes for each answer the time since the first key press not yet answered, up to the first task after the frame that
+# shows it. A picture that only tells more of a training is none: in Lab 3 that of the setting before may still go on.
+# The usual way replaces its img, so what is watched is the document.
 WATCH = """selector => {
   window.waits = []; window.begin = null; window.last = 0; window.shows = [];
   const now = () => { const each = document.querySelector(selector);
                       return each && (each.getAttribute("aria-label") || each.getAttribute("src")); };
+  const setting = (told) => told?.split(" Its training")[0];
   let shown = now();
   document.addEventListener("keydown", () => {
     window.pressed = performance.now();
@@ -87,8 +105,9 @@ WATCH = """selector => {
   new MutationObserver(() => {
     const next = now();
     if (!next || next === shown) return;
+    let begin = null;
+    if (setting(next) !== setting(shown)) { begin = window.begin; window.begin = null; }
     shown = next;
-    const begin = window.begin; window.begin = null;
     const painted = async () => {
       const each = document.querySelector(selector);
       if (each?.decode) await each.decode().catch(() => {});
@@ -107,15 +126,48 @@ WATCH = """selector => {
 }"""
 
 
-def waits(notebook: NotebookPage, label: str, keys: list[str]) -> list[float]:
-    """ms from each key press to the new picture, one after the other."""
+def moved(notebook: NotebookPage, label: str, key: str) -> float:
+    """ms from this key press to the new picture."""
     handle, page = notebook.handle(label), notebook.page
-    page.evaluate("window.waits = []")
-    for count, key in enumerate(keys, start=1):
-        handle.press(key)
-        page.wait_for_function(f"window.waits.length >= {count}", timeout=30_000)
-        page.wait_for_timeout(60)  # a person's pause; without it the next press would meet a busy page
-    return page.evaluate("window.waits")
+    page.evaluate("window.waits = []; window.begin = null")
+    handle.press(key)
+    page.wait_for_function("window.waits.length", timeout=30_000)
+    return page.evaluate("window.waits[0]")
+
+
+def waits(notebook: NotebookPage, label: str, keys: list) -> list[float]:
+    """ms from each key press to the new picture, one after the other. A key of another slider is (label, key)."""
+    times = []
+    for key in keys:
+        if isinstance(key, str):
+            times.append(moved(notebook, label, key))
+        else:
+            moved(notebook, *key)
+        notebook.page.wait_for_timeout(60)  # a person's pause; without it the next press would meet a busy page
+    return times
+
+
+def received(notebook: NotebookPage, label: str, keys: list[str]) -> list[float]:
+    """kB that each key press brings from the kernel, until nothing more comes: pictures, words, states, a training."""
+    page, sizes = notebook.page, []
+
+    def count(event: dict) -> None:
+        data, binary = event["response"]["payloadData"], event["response"]["opcode"] == 2
+        sizes.append(len(base64.b64decode(data) if binary else data.encode()) / 1000)
+
+    session, moves = page.context.new_cdp_session(page), []
+    session.send("Network.enable")
+    session.on("Network.webSocketFrameReceived", count)
+    for key in keys:
+        sizes.clear()
+        moved(notebook, label, key)
+        heard = -1
+        while heard != len(sizes):
+            heard = len(sizes)
+            page.wait_for_timeout(300)  # Lab 3 begins to train after 120 ms and then tells of it every 80
+        moves.append(sum(sizes))
+    session.detach()
+    return moves
 
 
 def last_of_twenty(notebook: NotebookPage, label: str) -> float:
@@ -177,41 +229,55 @@ def row(lab: str, what: str, times: list[float], unit: str = "ms") -> dict:
     return {"lab": lab, "what": what, "median": statistics.median(times), "p95": p95, "unit": unit, "n": len(times)}
 
 
-def measure(notebook: NotebookPage, name: str, sources) -> list[dict]:
-    """The rows of one lab whose page is open and whose lab is in view."""
+def measure(notebook: NotebookPage, place: str, sources, *, changes: int | None = None, rounds: int = 3) -> list[dict]:
+    """The rows of one lab whose page is open and whose lab is in view: all changes of a slider, or so many."""
+    name = f"{NAMES[sources]}, {place}"
     notebook.page.wait_for_timeout(2000)
     notebook.page.evaluate(WATCH, PICTURE[sources])
-    slider, keys = next(iter(ROWS[sources].values()))
-    waits(notebook, slider, keys[:3])  # the first pictures warm up kernel and browser
-    rows = [row(name, what, waits(notebook, *each)) for what, each in ROWS[sources].items()]
-    rows.append(row(name, "the last of 20 presses", [last_of_twenty(notebook, slider) for _ in range(3)]))
+    rows = []
+    for what, (slider, keys) in ROWS[sources].items():
+        bytes_sent = received(notebook, slider, keys[:FIRST])
+        rows.append(row(name, what, waits(notebook, slider, keys[FIRST:][:changes])))
+        rows.append(row(name, f"{what}, received", bytes_sent, "kB"))
+    slider, _ = next(iter(ROWS[sources].values()))
+    rows.append(row(name, LAST, [last_of_twenty(notebook, slider) for _ in range(rounds)]))
     if sources is DESIGN:  # none of these settings has been trained
-        rows.append(row(name, "result of the training", trained(notebook, "CosineAnnealingLR, T_max", "ArrowLeft")))
+        rows.append(
+            row(name, "result of the training", trained(notebook, "CosineAnnealingLR, T_max", LEFT, 4 * rounds))
+        )
     if sources is not USUAL:
-        rows.append(row(name, "play", [played(notebook) for _ in range(3)], "pictures/s"))
+        rows.append(row(name, "play", [played(notebook) for _ in range(rounds)], "pictures/s"))
     return rows
 
 
-def in_jupyterlab(browser) -> Iterator[list[dict]]:
+@contextmanager
+def opened(browser: Browser, jupyter: Jupyter, sources) -> Iterator[NotebookPage]:
+    """JupyterLab with a lab, or the usual way, after run-all."""
+    file = f"{NAMES[sources]}.ipynb"
+    write_notebook(jupyter.root / file, *sources)
+    notebook = NotebookPage.open(browser, jupyter, file)
+    notebook.run_all(PICTURE[sources])
+    if sources is USUAL:  # the labs name their sliders themselves
+        notebook.page.evaluate(
+            """() => document.querySelectorAll(".noUi-handle").forEach((handle) => {
+              const label = handle.closest(".widget-slider").querySelector(".widget-label");
+              handle.setAttribute("aria-label", label.innerText);
+              handle.dataset.lmSuppressShortcuts = "true";
+            })"""
+        )
+    yield notebook
+    notebook.page.close()
+
+
+def in_jupyterlab(browser: Browser) -> Iterator[list[dict]]:
     with tempfile.TemporaryDirectory() as folder, jupyter_lab(Path(folder)) as jupyter:
-        for name, sources in {"Lab 1": LAB, "interact": USUAL, "Lab 2": RACE, "Lab 3": DESIGN}.items():
-            write_notebook(jupyter.root / f"{name}.ipynb", *sources)
-            notebook = NotebookPage.open(browser, jupyter, f"{name}.ipynb")
-            notebook.run_all(PICTURE[sources])
-            if sources is USUAL:  # the labs name their sliders themselves
-                notebook.page.evaluate(
-                    """() => document.querySelectorAll(".noUi-handle").forEach((handle) => {
-                      const label = handle.closest(".widget-slider").querySelector(".widget-label");
-                      handle.setAttribute("aria-label", label.innerText);
-                      handle.dataset.lmSuppressShortcuts = "true";
-                    })"""
-                )
-            yield measure(notebook, f"{name}, JupyterLab", sources)
-            notebook.page.close()
+        for sources in NAMES:
+            with opened(browser, jupyter, sources) as notebook:
+                yield measure(notebook, "JupyterLab", sources)
 
 
-def in_the_deck(browser) -> Iterator[list[dict]]:
-    for name, number, sources in (("Lab 1", "01", LAB), ("Lab 2", "02b", RACE), ("Lab 3", "04a", DESIGN)):
+def in_the_deck(browser: Browser) -> Iterator[list[dict]]:
+    for number, sources in (("01", LAB), ("02b", RACE), ("04a", DESIGN)):
         with presenting(number, "--no-browser") as (_, address):
             page = browser.new_page(viewport={"width": 1280, "height": 720})
             page.goto(address)
@@ -221,7 +287,7 @@ def in_the_deck(browser) -> Iterator[list[dict]]:
                            const { h, v } = Reveal.getIndices(slide); Reveal.slide(h, v); }"""
             )
             page.locator(".deck-widget svg.workshop-plot").wait_for(timeout=60_000)
-            yield measure(NotebookPage(page), f"{name}, live deck", sources)
+            yield measure(NotebookPage(page), "live deck", sources)
             page.close()
 
 
@@ -263,24 +329,79 @@ KERNEL = {
 }
 
 
-def in_the_kernel() -> Iterator[list[dict]]:
-    """For one new picture: CPU time of what the lab computes, of all the rest, and the bytes that it sends."""
+# The same for the usual way, in a kernel of its own, since it is the kernel's inline backend that draws.
+USUAL_TIMED = """
+import json, sys, time
+from tests.bench_labs import clocked
+torch.set_num_threads(1)
+show(0.02, 10, -1.0, 0.4)  # the first one imports much
+times = []
+with clocked((sys.modules["__main__"], "descend")) as spent:
+    for lr in np.geomspace(0.02, 0.05, {changes}):
+        spent.clear()
+        begin = time.process_time()
+        show(lr, 10, -1.0, 0.4)
+        times.append((time.process_time() - begin, sum(spent)))
+json.dumps(times)
+"""
+
+
+def usual_in_the_kernel(changes: int) -> list[list[float]]:
+    """(CPU seconds of all, of computing) for each picture."""
+    no_sliders = "import ipywidgets; ipywidgets.interact = lambda **sliders: lambda show: show"
+    sources = [no_sliders, *USUAL, USUAL_TIMED.format(changes=changes)]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    execute(notebook, ROOT / "bench.ipynb", cell_seconds=300)  # no such file: it runs in this folder
+    (told,) = (each.data["text/plain"] for each in notebook.cells[-1].outputs if each.output_type == "execute_result")
+    return json.loads(told.strip("'"))
+
+
+def lab_in_the_kernel(name: str, changes: int) -> Iterator[tuple[float, float]]:
+    make, places, control, choose = KERNEL[name]
+    with clocked(*places) as spent:
+        lab = make()
+        for value in choose(lab.controls[control])[:changes]:
+            spent.clear()
+            begin = time.process_time()
+            lab.set(**{control: value})
+            yield time.process_time() - begin, sum(spent)
+
+
+def in_the_kernel(changes: int = 40) -> Iterator[list[dict]]:
+    """For one new picture: CPU time of what the lab computes, and of all the rest."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    for name, (make, places, control, choose) in KERNEL.items():
-        with clocked(*places) as spent:
-            lab = make()
-            computing, drawing, sent = [], [], []
-            for value in choose(lab.controls[control]):
-                spent.clear()
-                begin = time.process_time()
-                lab.set(**{control: value})
-                total = time.process_time() - begin
-                computing.append(1000 * sum(spent))
-                drawing.append(1000 * total - computing[-1])
-                frame = dict(lab.plot.frame)
-                sent.append((len(frame.pop("points")) + len(json.dumps(frame))) / 1000)
-        name = f"{name}, kernel"
-        yield [row(name, "computing", computing), row(name, "drawing", drawing), row(name, "frame", sent, "kB")]
+    try:
+        for name in [*KERNEL, "interact"]:
+            times = lab_in_the_kernel(name, changes) if name in KERNEL else usual_in_the_kernel(changes)
+            ms = [(1000 * computing, 1000 * (total - computing)) for total, computing in times]
+            place = f"{name}, kernel"
+            yield [
+                row(place, what, list(each))
+                for what, each in zip(("computing", "drawing"), zip(*ms, strict=True), strict=True)
+            ]
+    finally:
+        torch.set_num_threads(threads)
+
+
+def beside_the_usual(rows: list[dict]) -> list[dict]:
+    """The rows, those that the usual way has too with "faster": how many times, and "than": which row of it.
+
+    The usual way shows Lab 1's panels, in JupyterLab. It stands in for what it lacks: the deck, and the sliders of the
+    other labs, which are held against its lr.
+    """
+    usual = {}
+    for each in rows:
+        name, place = each["lab"].split(", ")
+        if name == "interact":
+            usual[place == "kernel", each["what"]] = each["median"]
+    elsewhere = dict.fromkeys(ROWS[RACE] | ROWS[DESIGN], "lr slider") | {LAST: LAST}
+    for each in rows:
+        name, place = each["lab"].split(", ")
+        than = {"Lab 1": each["what"], "interact": None}.get(name, elsewhere.get(each["what"]))
+        if slow := usual.get((place == "kernel", than)):
+            each |= {"faster": slow / each["median"], "than": than}
+    return rows
 
 
 def main() -> list[dict]:
@@ -288,7 +409,7 @@ def main() -> list[dict]:
     with chromium() as browser:
         for way in (in_jupyterlab, in_the_deck):
             rows += [each for found in way(browser) for each in found]
-    return rows
+    return beside_the_usual(rows)
 
 
 if __name__ == "__main__":
