@@ -29,7 +29,8 @@ from tests.any_lab import at_one_end, random_moves
 from tests.axe import findings
 from tests.jupyter_page import ROOT, NotebookPage, jupyter_lab
 from tests.lab_pictures import CASES
-from utils.deck.code_mode import live_copy
+from utils.copies import read, student_copy
+from utils.deck.code_mode import live_copy, live_notebook
 from utils.deck.live_cells import MissingName, live_cells, names
 from utils.deck.server import Channels
 
@@ -572,12 +573,116 @@ def test_code_can_be_changed_on_the_slide_and_the_menus_come_back(browser, tmp_p
         page.close()
 
 
+def test_what_was_typed_and_not_saved_is_in_the_copy_when_the_server_ends(browser, tmp_path, usual):
+    lesson(tmp_path, "07-live.ipynb", "secret = 6", "print(secret * 7)")
+    with presenting("7", "--code", "--no-browser", root=tmp_path, **usual) as (process, address):
+        page = opened(browser, address)
+        slide = page.locator(".jp-Notebook .jp-Cell:visible")
+        expect(page.locator("#jp-MainMenu")).to_be_hidden(timeout=60_000)
+        slide.click()
+        page.keyboard.press("ArrowRight")
+        slide.locator(".cm-content").click()
+        page.keyboard.press("ControlOrMeta+End")
+        page.keyboard.type("  # the last word")
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+        (copy,) = (tmp_path / "my-work").glob("07-live.live-*.ipynb")
+        page.close()
+    assert "# the last word" in copy.read_text(encoding="utf-8")
+
+
+# What of a slide is not in the window, is cut, or lies under a button.
+OUT = """() => {
+  const room = document.querySelector(".jp-Deck .jp-WindowedPanel-outer").getBoundingClientRect();
+  const inRoom = box => box.top > room.top - 2 && box.bottom < room.bottom + 2 && room.bottom <= innerHeight;
+  const shown = { checkOpacity: true, checkVisibilityCSS: true };
+  const cells = [...document.querySelectorAll(".jp-Deck .jp-Cell")].filter(cell => cell.checkVisibility(shown));
+  const buttons = [...document.querySelectorAll(".jp-Deck-Remote button")].map(each => each.getBoundingClientRect());
+  const free = Math.min(...buttons.map(box => box.left));
+  return cells.flatMap(cell => {
+    const box = cell.getBoundingClientRect(), out = [];
+    if (!inRoom(box)) out.push("out of the window");
+    if (box.right > free) out.push("under a button");
+    if ([...cell.querySelectorAll(".cm-scroller")].some(code => code.scrollWidth > code.clientWidth + 2))
+      out.push("code cut");
+    return out.map(what => `${what}: ${cell.innerText.slice(0, 30)}`);
+  });
+}"""
+
+
+def test_slides_in_jupyterlab_fit_the_window(browser, tmp_path, usual):
+    """A slide with fragments for four windows becomes pages; what is higher than a window scrolls."""
+    wide, high = f"print({'1 + ' * 40}1)", "\n".join(f"line_{i} = {i}" for i in range(60))
+    path = lesson(
+        tmp_path, "07-live.ipynb", "pass", wide, *[f"print('{i}\\n' * 9)\n" + "\n" * 9 for i in range(5)], high
+    )
+    notebook = nbformat.read(path, as_version=4)
+    for i, cell in enumerate(notebook.cells[3:-1]):
+        cell.outputs = [nbformat.v4.new_output("stream", text=f"{i}\n" * 9)]  # pages are made for what ran before
+    notebook.cells.insert(3, nbformat.v4.new_markdown_cell("A paragraph. " * 50, id="text"))
+    for cell in notebook.cells[3:]:
+        cell.metadata.slideshow = {"slide_type": "fragment"}
+    nbformat.write(notebook, path)
+    with presenting("7", "--code", "--no-browser", root=tmp_path, **usual) as (_, address):
+        page = opened(browser, address)
+        expect(page.locator("#jp-MainMenu")).to_be_hidden(timeout=60_000)
+        slide = page.locator(".jp-Notebook .jp-Cell:visible")
+        slide.first.click()
+        expect(page.locator(".jp-Notebook-ExecutionIndicator")).to_have_attribute("data-status", "idle", timeout=60_000)
+        for cell in notebook.cells[2:-1]:
+            page.keyboard.press("ArrowRight")
+            expect(page.locator(".jp-Cell.jp-mod-active")).to_contain_text(cell.source[:9])
+            if cell.cell_type == "code":
+                page.keyboard.press("Shift+Enter")  # and the page stays
+                expect(page.locator(".jp-Cell.jp-mod-active .jp-OutputArea-output")).to_be_visible(timeout=60_000)
+                expect(page.locator(".jp-Cell.jp-mod-active")).to_contain_text(cell.source[:9])
+            assert page.evaluate(OUT) == []
+        page.keyboard.press("ArrowRight")
+        expect(slide).to_have_count(1)
+        expect(slide).to_contain_text("line_9 = 9")
+        assert page.evaluate(OUT)[0].startswith("out of the window")
+        for scroll in (lambda: page.keyboard.press("PageDown"), lambda: page.mouse.wheel(0, 2000)):
+            page.locator(".jp-Deck .jp-WindowedPanel-outer").evaluate("outer => { outer.scrollTop = 0; }")
+            page.mouse.move(640, 360)
+            scroll()
+            page.wait_for_function(
+                "document.querySelector('.jp-Deck .jp-WindowedPanel-outer').scrollTop > 400", timeout=10_000
+            )
+        page.close()
+
+
 def test_a_copy_has_a_name_of_its_own_and_goes_if_nobody_has_changed_it(tmp_path):
     original = lesson(tmp_path, "07-live.ipynb", "secret = 6")
     with live_copy(original, root=tmp_path) as first, live_copy(original, root=tmp_path) as second:
-        assert first != second and first.read_bytes() == second.read_bytes() == original.read_bytes()
-        first.write_text("changed")
-    assert first.read_text() == "changed" and not second.exists()
+        assert first != second and first.read_bytes() == second.read_bytes()
+        changed = nbformat.read(first, as_version=4)
+        changed.cells[1].source += "  # mine"
+        nbformat.write(changed, first)
+    assert "# mine" in first.read_text() and not second.exists()
     with live_copy(original, root=tmp_path) as third:
         assert third == second
+        saved = nbformat.read(third, as_version=4)
+        saved.metadata.language_info = {"name": "python"}  # JupyterLab notes what its kernel is
+        nbformat.write(saved, third)
     assert list((tmp_path / "my-work").iterdir()) == [first]
+    with live_copy(original, root=tmp_path) as torn:
+        torn.write_text('{"cells": [{"so')  # it was just being saved
+    with live_copy(original, root=tmp_path) as ran:
+        cells = nbformat.read(ran, as_version=4)
+        cells.cells[1].outputs = [nbformat.v4.new_output("stream", text="6")]
+        nbformat.write(cells, ran)
+    assert torn.exists() and ran.exists()
+    with live_copy(original, root=tmp_path) as gone:
+        gone.unlink()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_live_copy_shows_no_answer_and_no_note_and_its_slides_follow_one_another(path):
+    original = read(path)
+    live = live_notebook(original)
+    fresh = student_copy(original)["cells"]
+    for cell, student in zip(live["cells"], fresh, strict=True):
+        was, now = (each["metadata"]["slideshow"].get("slide_type") for each in (student, cell))
+        assert now in ("slide", "fragment", "skip", None, "-")
+        assert now == was or (now == "slide" and was != "skip")
+        assert {**cell, "metadata": 0} == {**student, "metadata": 0}

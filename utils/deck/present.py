@@ -102,7 +102,8 @@ def code(path: Path, *, root: Path, ip: str, port: int, browser: bool) -> int:
 
         def said(address: str) -> None:
             say(f"JupyterLab opens in your browser; if it does not, open\n\n    {address}\n")
-            say("Click on the slide, then: arrows turn pages, Shift-Enter runs a cell, the orange button brings menus.")
+            say("Click on the slide, then: arrows turn pages, Page Down scrolls, Shift-Enter runs a cell.")
+            say("The orange button brings the menus. What you type is saved every few seconds. Ctrl-C here ends it.")
 
         code = serve(copy, setup, root=root, ip=ip, port=port, open_browser=browser, said=said)
     if code:
