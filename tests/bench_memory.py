@@ -1,11 +1,12 @@
 """How much memory does a student need? `python tests/bench_memory.py [NUMBER …]` measures it (Linux only).
 
-It runs notebooks from top to bottom in kernels that stay alive, one at first, then four, and reads what they hold from
-/proc/PID/smaps_rollup:
+It runs notebooks from top to bottom in kernels that stay alive, one at first, then four, and reads from
+/proc/PID/smaps_rollup what they and the processes that they start hold (05b compiles in such processes):
 
-resident (RSS)      what is in memory of a process, also what it shares with others
+resident (RSS)      what is in memory of a process, also what it shares with others; of several, the sum
 proportional (PSS)  the same, but a page that n processes share counts 1/n: the sum is what the machine gives
-peak                the largest RSS so far: what a limit for one student has to allow
+peak                what a limit for one student has to allow: the largest RSS of the kernel so far, or what it and its
+                    children hold at one time, read ten times a second (its RSS and their private pages)
 
 Kernels share the files of torch and its companions, so the second student costs less than the first. Close whatever
 else runs from the same environment: it would share as well, and the first kernel would look cheaper than it is.
@@ -13,9 +14,11 @@ The last line is a JupyterLab server without kernels, of which a hub starts one 
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
@@ -34,44 +37,93 @@ from utils.refresh import NOTEBOOKS, RunningPython, load
 MB = 1e6
 
 
-def memory(pid: int) -> tuple[float, float, float]:
-    """(resident, proportional, peak resident) of a process, in MB."""
-    rollup = dict(line.split(":") for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+def in_megabytes(kilobytes: str) -> float:
+    return int(kilobytes.split()[0]) * 1024 / MB
+
+
+def held(pid: int) -> tuple[float, float, float]:
+    """(resident, proportional, limit) of a process and all that it has started and that still runs, in MB.
+
+    The limit counts the process in full and of the others what they share with nobody.
+    """
+    try:
+        family = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+    except psutil.NoSuchProcess:
+        family = []
+    resident = proportional = limit = 0.0
+    for each in family:
+        try:
+            lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()[1:]
+        except OSError:  # it has just ended
+            continue
+        rollup = {name: in_megabytes(size) for name, size in (line.split(":") for line in lines)}
+        resident += rollup["Rss"]
+        proportional += rollup["Pss"]
+        limit += rollup["Rss"] if each == pid else rollup["Private_Clean"] + rollup["Private_Dirty"]
+    return resident, proportional, limit
+
+
+def memory(pid: int, peak: float = 0) -> tuple[float, float, float]:
+    """(resident, proportional, peak) in MB; `peak`: the largest limit that was seen."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    kilobytes = rollup["Rss"], rollup["Pss"], status["VmHWM"]
-    return tuple(int(each.split()[0]) * 1024 / MB for each in kilobytes)
+    resident, proportional, limit = held(pid)
+    return resident, proportional, max(in_megabytes(status["VmHWM"]), limit, peak)
 
 
 @contextmanager
-def kernel(path: Path, *, cells: int | None = None) -> Iterator[int]:
-    """The process id of a kernel that has run the notebook (its first `cells` code cells) and lives until the end."""
+def watched(pid: int) -> Iterator[list[float]]:
+    """A list that holds, when the block ends, the largest limit of the process and its children."""
+    peak, over = [0.0], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.1):
+            peak[0] = max(peak[0], held(pid)[2])
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def kernel(path: Path, *, cells: int | None = None) -> Iterator[tuple[int, float]]:
+    """(process id, peak) of a kernel that has run the notebook (its first `cells` code cells) and lives to the end."""
     notebook = load(path)
     manager = AsyncKernelManager(kernel_spec_manager=RunningPython())
     client = NotebookClient(notebook, km=manager, timeout=600, store_widget_state=False)
     code = [(index, cell) for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
     # cleanup_kc: a kernel that lives on would share its pages with the next ones and make them look smaller.
-    with client.setup_kernel(cleanup_kc=True, cwd=str(path.parent), stderr=subprocess.DEVNULL):
-        for index, cell in code[:cells]:
-            client.execute_cell(cell, index)
-        yield manager.provisioner.pid
+    with tempfile.TemporaryDirectory() as empty:
+        # What torch.compile has kept from earlier runs would spare it the work, and a student has nothing yet.
+        settings = {"env": os.environ | {"TORCHINDUCTOR_CACHE_DIR": empty}, "cwd": str(path.parent)}
+        with client.setup_kernel(cleanup_kc=True, stderr=subprocess.DEVNULL, **settings):
+            with watched(manager.provisioner.pid) as peak:
+                for index, cell in code[:cells]:
+                    client.execute_cell(cell, index)
+            yield manager.provisioner.pid, peak[0]
 
 
 def kernels(path: Path, at_once: int) -> Iterator[list]:
     """Rows of the table: one kernel, then `at_once` kernels of this notebook."""
     number = path.name.partition("-")[0]
     with ExitStack() as alive:
-        pids = [alive.enter_context(kernel(path))]
-        yield [f"{number}, 1 kernel", *memory(pids[0]), memory(pids[0])[1]]
-        pids += [alive.enter_context(kernel(path)) for _ in range(at_once - 1)]
-        each = [memory(pid) for pid in pids]
+        running = [alive.enter_context(kernel(path))]
+        yield [f"{number}, 1 kernel", *memory(*running[0]), memory(*running[0])[1]]
+        if at_once == 1:
+            return
+        running += [alive.enter_context(kernel(path)) for _ in range(at_once - 1)]
+        each = [memory(*one) for one in running]
         means = [sum(column) / at_once for column in zip(*each, strict=True)]
         yield [f"{number}, {at_once} kernels, each", *means, sum(pss for _, pss, _ in each)]
 
 
 def start_up(path: Path) -> Iterator[list]:
     for what, cells in (("a kernel that has run nothing", 0), ("after the set-up cell of 02a", 1)):
-        with kernel(path, cells=cells) as pid:
-            yield [what, *memory(pid), memory(pid)[1]]
+        with kernel(path, cells=cells) as running:
+            yield [what, *memory(*running), memory(*running)[1]]
 
 
 def server() -> Iterator[list]:
@@ -83,13 +135,14 @@ def server() -> Iterator[list]:
             page = browser.new_page()
             page.goto(f"{jupyter.url}/lab?token={jupyter.token}&reset")
             page.locator(".jp-Launcher, .jp-DirListing").first.wait_for(timeout=60_000)
+            psutil.wait_procs(psutil.Process(pid).children(recursive=True), timeout=30)  # it asks Node something
             yield ["JupyterLab's server, a page open", *memory(pid), memory(pid)[1]]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("number", nargs="*", default=["02a", "02b"], help="of notebooks; 02a and 02b without one")
-    parser.add_argument("--kernels", type=int, default=4, help="how many at once (4)")
+    parser.add_argument("--kernels", type=int, default=4, help="how many at once (4); 1 measures no more than one")
     wanted = parser.parse_args()
     paths = [next(NOTEBOOKS.glob(f"{number}-*.ipynb")) for number in wanted.number]
     measured = [start_up(next(NOTEBOOKS.glob("02a-*.ipynb")))]
