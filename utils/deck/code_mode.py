@@ -20,7 +20,7 @@ from itertools import count
 from math import ceil
 from pathlib import Path
 
-from utils.copies import COPIES, place, read, student_copy, written
+from utils.copies import COPIES, STILL, place, read, student_copy, written
 
 DECK = "jupyterlab-slideshow"
 FONTS = "@deathbeds/jupyterlab-fonts"  # which it needs
@@ -117,15 +117,17 @@ def _text_height(markdown: str) -> int:
 
 def _output_height(output: dict) -> int:
     shown = {kind: content if isinstance(content, str) else "".join(content) for kind, content in _shown(output)}
-    if "lab-still" in shown.get("text/html", ""):
+    page, png = shown.get("text/html", ""), shown.get("image/png", "")
+    if STILL in page:
         return WINDOW
-    if png := shown.get("image/png"):
-        wide, high = (int.from_bytes(base64.b64decode(png[:64])[i : i + 4], "big") for i in (16, 20))
-        return round(high * min(1, 1130 / wide)) + 40
+    if png or (found := re.search(r'\bwidth="(\d+)".*?;base64,([\w+/=]+)', page)):
+        head = base64.b64decode((png or found[2])[:64])
+        wide, high = (int.from_bytes(head[i : i + 4], "big") for i in (16, 20))
+        return round(high * (1 if png else int(found[1]) / wide)) + 40
+    if page:  # a table or a verdict
+        return _text_height(re.sub("<[^>]*>", "", re.sub(r"<br>|</(p|tr|li|div)>", "\n", page))) + 20
     if "text/markdown" in shown:
         return _text_height(shown["text/markdown"]) + 20
-    if "text/html" in shown:
-        return 34 * (shown["text/html"].count("\n") + 1)
     return 6 + 24 * _lines(shown.get("text/plain", ""), 105)
 
 
