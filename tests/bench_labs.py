@@ -63,12 +63,10 @@ PLOT = "svg.workshop-plot"
 PICTURE = {LAB: PLOT, RACE: PLOT, DESIGN: PLOT, USUAL: ".jp-OutputArea img[src^='data:image/png']"}
 
 NAMES = {LAB: "Lab 1", USUAL: "interact", RACE: "Lab 2", DESIGN: "Lab 3"}
-FIRST = 4  # moves of every row warm up kernel and browser; meanwhile their bytes are counted
+FIRST = 3  # moves of every row warm up kernel and browser; meanwhile their bytes are counted
 RIGHT, LEFT = "ArrowRight", "ArrowLeft"
-LR, KAPPA = (
-    [RIGHT] * (FIRST + 48),
-    [RIGHT, RIGHT, LEFT, LEFT, LEFT, LEFT, RIGHT, RIGHT] * 6 + [RIGHT, RIGHT, LEFT, LEFT],
-)
+LR = [RIGHT] * (FIRST + 48)
+KAPPA = ([RIGHT, RIGHT, LEFT, LEFT, LEFT, LEFT, RIGHT, RIGHT] * 7)[: FIRST + 48]
 # eta_min has six values, and Lab 3 remembers what it has drawn: after each way through them another lr, not measured.
 ETA_MIN = [RIGHT] * 5
 for way in [LEFT, RIGHT] * 4:

@@ -10,9 +10,10 @@ from tests import bench, bench_labs
 from tests.bench_labs import FIRST, LAB, LAST, ROWS, USUAL, moved, opened, waits
 from tests.jupyter_page import NotebookPage
 
-FACTOR = 2.5  # 10 and more is usual, but on a busy machine the processor is not always there for both
+# Also on a busy machine 15 to 25 is usual; a lab that drew its still part with every move would reach 2.
+FACTOR = 4
 KILOBYTES = 12  # of a move of lr; 6.5 are usual, of the usual way 200 and of a background 130
-CHANGES = 3
+CHANGES = 2
 
 
 def test_kernel_rows_of_the_labs_and_the_usual_way(capsys):
@@ -179,10 +180,10 @@ def test_lab_1_stays_far_ahead_of_the_usual_way(pages, rows):
 
 
 def side_by_side(pages) -> list[list[float]]:
-    """ms of 15 moves of lr, in turns, so that both meet the same machine."""
+    """ms of 15 moves of lr, and of 9 the usual way, in turns, so that both meet the same machine."""
     times = {LAB: [], USUAL: []}
     for _ in range(3):
         for sources, notebook in pages.items():
             notebook.page.bring_to_front()
-            times[sources] += waits(notebook, "lr", ["ArrowRight"] * 5)
+            times[sources] += waits(notebook, "lr", ["ArrowRight"] * (5 if sources is LAB else 3))
     return list(times.values())
