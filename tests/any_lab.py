@@ -15,20 +15,32 @@ from playwright.sync_api import Browser, Locator, TimeoutError, expect
 
 from tests.axe import contrast, findings
 from tests.jupyter_page import Jupyter, NotebookPage, write_notebook
-from tests.lab_pictures import Case
+from tests.lab_pictures import Case, assert_same_background
 
 KEYS = ("Home", "End", "PageUp", "PageDown", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown")
 THEMES = ("JupyterLab Light", "JupyterLab Dark")
+UNNAMED = ".workshop-lab .noUi-handle:not([aria-label])"
+WARNED = "warned.txt"
+# What a callback warns of is in no cell's output: the kernel writes it beside the notebook.
+NOTE_WARNINGS = f"""import warnings
+
+def note(message, category, filename, lineno, file=None, line=None):
+    with open("{WARNED}", "a") as told:
+        print(category.__name__, filename, lineno, message, file=told)
+
+warnings.showwarning = note"""
 
 
 def opened(browser: Browser, jupyter: Jupyter, case: Case) -> Iterator[NotebookPage]:
     """A notebook with this lab, after run-all."""
     name = case.make.__name__
-    write_notebook(jupyter.root / "lab.ipynb", f"from utils.labs import {name}", f"{name}()")
+    (jupyter.root / WARNED).write_text("")
+    write_notebook(jupyter.root / "lab.ipynb", f"{NOTE_WARNINGS}\nfrom utils.labs import {name}", f"{name}()")
     notebook = NotebookPage.open(browser, jupyter, "lab.ipynb")
     notebook.run_all()
     expect(notebook.handle("step")).to_be_visible(timeout=30_000)
     expect(notebook.handle(case.slider)).to_be_visible(timeout=30_000)
+    expect(notebook.page.locator(UNNAMED)).to_have_count(0)
     yield notebook
     notebook.page.close()
 
@@ -46,6 +58,21 @@ SHOWN = """() => [...document.querySelectorAll(".workshop-lab :is(.noUi-handle, 
 
 def control(page: NotebookPage, role: str, name: str) -> Locator:
     return page.page.locator(".workshop-lab").get_by_role(role, name=name, exact=True)
+
+
+def drag(page: NotebookPage, name: str) -> None:
+    """Pull a slider's handle, which is at its left end, to two thirds of its track."""
+    handle = page.handle(name)
+    handle.scroll_into_view_if_needed()
+    box, track = (
+        handle.bounding_box(),
+        handle.locator("xpath=ancestor::*[contains(@class, 'noUi-base')]").bounding_box(),
+    )
+    y = box["y"] + box["height"] / 2
+    page.page.mouse.move(box["x"] + box["width"] / 2, y)
+    page.page.mouse.down()
+    page.page.mouse.move(track["x"] + 0.66 * track["width"], y, steps=4)
+    page.page.mouse.up()
 
 
 def at_one_end(page: NotebookPage, case: Case, twin, end: str) -> None:
@@ -86,28 +113,61 @@ class AnyLab:
     def test_all_sliders_at_one_end(self, notebook, case, twin, end):
         at_one_end(notebook, case, twin, end)
 
+    def test_every_slider_answers_the_mouse(self, notebook, case, twin):
+        for role, name in notebook.page.evaluate(SHOWN):
+            if role == "slider":
+                notebook.handle(name).press("Home")
+                lowest = notebook.readout(name).inner_text()
+                drag(notebook, name)
+                assert notebook.readout(name).inner_text() != lowest, name
+        case.agrees(notebook, twin)
+
+    def test_the_mouse_stops_the_steps_and_moves_them(self, notebook):
+        notebook.handle("step").press("End")
+        last = notebook.readout("step").inner_text()
+        notebook.page.locator(".workshop-lab").get_by_role("button", name="stop", exact=True).click()
+        expect(notebook.readout("step")).to_have_text("0")
+        drag(notebook, "step")
+        assert 0 < int(notebook.readout("step").inner_text()) < int(last)
+        notebook.handle("step").press("End")
+
+    def test_the_number_beside_a_slider_is_no_field(self, notebook):
+        beside = notebook.page.locator(".workshop-lab .widget-readout")
+        assert beside.count() == notebook.page.locator(".workshop-lab .widget-slider").count() > 0
+        for each in beside.all():
+            assert not each.evaluate("each => { each.focus(); return document.activeElement === each; }")
+
+    def test_the_still_part_is_seen(self, notebook, case, twin):
+        case.agrees(notebook, twin)
+        assert_same_background(notebook, twin)
+
     def test_random_moves(self, notebook, case, twin):
         random_moves(notebook, case, twin, 200)
+        assert_same_background(notebook, twin)
 
     def test_a_restarted_kernel_runs_it_again(self, notebook, case, twin):
         handles = notebook.page.locator(".workshop-lab .noUi-handle[aria-label]")
         before = handles.count()
         notebook.menu("Kernel", "Restart Kernel and Run All Cells…")
         notebook.page.locator(".jp-Dialog button.jp-mod-accept").last.click()
-        first = notebook.page.locator(".jp-CodeCell .jp-InputPrompt").first
-        expect(first).to_have_text("[1]:", timeout=60_000)
+        last = notebook.page.locator(".jp-CodeCell .jp-InputPrompt").last
+        expect(last).to_have_text("[*]:", timeout=60_000)  # not yet the lab of the kernel before
+        expect(last).to_have_text("[2]:", timeout=60_000)
         fresh = case.make()
         fresh.still()  # where the lab trains, until that is done
         plot = notebook.page.locator("svg.workshop-plot").first
         expect(plot).to_have_attribute("aria-label", fresh.plot.frame["alt"], timeout=60_000)
         expect(handles).to_have_count(before, timeout=60_000)  # the controls come after the picture, one by one
+        expect(notebook.page.locator(UNNAMED)).to_have_count(0)
         case.agrees(notebook, twin)
         notebook.handle(case.slider).press("Home")
         notebook.handle(case.slider).press("ArrowRight")
         case.agrees(notebook, twin)
 
-    def test_nothing_of_this_was_an_error(self, notebook):
+    def test_nothing_of_this_was_an_error_or_a_warning(self, notebook, jupyter):
         assert notebook.errors == []
+        told = (jupyter.root / WARNED).read_text()
+        assert told == "", told
         outputs = notebook.page.locator(
             "[data-mime-type='application/vnd.jupyter.stderr'], .jp-RenderedText[data-mime-type*=err]"
         )
@@ -177,11 +237,15 @@ class AnyLabInBothThemes:
 
     def test_controls_and_the_focus_stand_out_from_the_page(self, notebook, case, theme):
         notebook.choose_theme(theme)
-        notebook.handle(case.slider).focus()
-        look = notebook.page.evaluate(LOOK, ".workshop-lab .noUi-handle:focus")
         page = "#111111" if theme == "JupyterLab Dark" else "#ffffff"
-        assert look["style"] == "solid" and float(look["width"].removesuffix("px")) >= 2
-        assert contrast(hexed(look["outline"]), page) >= 3
+        notebook.handle(case.slider).press("Home")  # from the keyboard: a focus from the mouse need not be shown
+        for kind in (".noUi-handle", "select", "textarea", "button", "input[type=checkbox]"):
+            each = notebook.page.locator(f".workshop-lab {kind}").filter(visible=True)
+            if each.count():
+                each.first.focus()
+                look = notebook.page.evaluate(LOOK, f".workshop-lab {kind}:focus")
+                assert look["style"] == "solid" and float(look["width"].removesuffix("px")) >= 2, kind
+                assert contrast(hexed(look["outline"]), page) >= 3, kind
         track = notebook.page.evaluate(LOOK, ".workshop-lab .noUi-target")
         assert contrast(hexed(track["background"]), page) >= 3
 

@@ -4,12 +4,15 @@ Each lab in Python, the "twin", is set to the values that stand beside the contr
 page must become the twin's.
 """
 
+import io
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
+from PIL import Image, ImageFilter
 from playwright.sync_api import expect
 
 from tests.test_labs import widgets_of
@@ -27,10 +30,8 @@ def value(notebook, label) -> float:
 def assert_drawn(notebook, twin) -> None:
     """The picture becomes that of the values beside the sliders."""
     values = {name: value(notebook, label) for label, name in CONTROLS.items()}
-    frame = twin.set(**values | {"kappa": int(values["kappa"])}).plot.frame
-    plot = notebook.page.locator("svg.workshop-plot")
-    expect(plot).to_have_attribute("aria-label", frame["alt"])
-    expect(plot.locator("text")).to_have_text([text for _, _, text in frame["texts"]])
+    twin.set(**values | {"kappa": int(values["kappa"])})
+    assert_same_picture(notebook, twin, timeout=5_000)
 
 
 # ---- Lab 2
@@ -90,7 +91,12 @@ def follow(notebook, twin, read: Callable[[], dict], finish: Callable[[], None] 
         notebook.page.wait_for_timeout(50)
 
 
+MOVED = """svg => [...svg.querySelectorAll("circle, text")].map((each) =>
+  [each.tagName, ...(each.getAttribute("transform").match(/-?\\d[\\d.e-]*/g) ?? []).map(Number)])"""
+
+
 def assert_same_picture(notebook, twin, timeout) -> None:
+    """Lines, dots and words are those of the twin, each in its place; the step slider stands at its end."""
     frame, plot = twin.plot.frame, notebook.page.locator("svg.workshop-plot")
     expect(plot).to_have_attribute("aria-label", frame["alt"], timeout=timeout)
     expect(plot.locator("text")).to_have_text([text for _, _, text in frame["texts"]])
@@ -99,9 +105,27 @@ def assert_same_picture(notebook, twin, timeout) -> None:
     each_panel = "svg => [...svg.querySelectorAll('svg')].map(panel => [...panel.children]"
     lines = plot.evaluate(f"{each_panel}.map(each => each.getAttribute('d')).filter(d => d !== null))")
     order = {panel: iter(paths) for panel, paths in enumerate(lines)}
+    ends = {panel: [] for panel in order}
     for look, place in zip(twin.plot.lines, places, strict=True):
         drawn = np.array(re.findall(r"-?[\d.]+", next(order[look["panel"]])), float).reshape(-1, 2)
-        np.testing.assert_allclose(drawn, place[np.isfinite(place).all(axis=1)], atol=0.06)
+        seen = place[np.isfinite(place).all(axis=1)]
+        np.testing.assert_allclose(drawn, seen, atol=0.06)
+        ends[look["panel"]].append(seen[-1].tolist() if len(seen) else [0.0])  # without a point: no dot, by scale(0)
+    moved = plot.evaluate(MOVED)
+    for tag, expected in (("circle", list(chain(*ends.values()))), ("text", [[x, y] for x, y, _ in frame["texts"]])):
+        placed = [place for kind, *place in moved if kind == tag]
+        assert [len(place) for place in placed] == [len(place) for place in expected]
+        np.testing.assert_allclose(list(chain(*placed)), list(chain(*expected)), atol=0.01)
+
+
+def assert_same_background(notebook, twin) -> None:
+    """What is still, axes, ticks and titles, is seen: nearly all that is dark in the twin's is dark on the screen."""
+    plot = notebook.page.locator("svg.workshop-plot").first
+    seen = Image.open(io.BytesIO(plot.screenshot())).convert("L")
+    still = Image.open(io.BytesIO(twin.plot.background)).convert("L").resize(seen.size, Image.Resampling.BOX)
+    dark = np.asarray(still) < 110
+    shown = np.asarray(seen.filter(ImageFilter.MinFilter(3)))[dark] < 150  # a pixel aside is still the same line
+    assert dark.sum() > 500 and shown.mean() > 0.95, f"{shown.mean():.0%} of the still part is seen"
 
 
 # ---- Lab 3

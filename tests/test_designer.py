@@ -89,7 +89,7 @@ def marks(lab) -> list[float]:
 def lr_drawn(lab) -> np.ndarray:
     """(steps, 2): step and lr, by the panel and the numbers beside its axis alone."""
     log = lab.values["log"]
-    return to_data(drawn(lab)[1], lab.plot.panels[0], (0, STEPS), (marks(lab)[0], marks(lab)[-1]), log=log)
+    return to_data(drawn(lab)[1], lab.plot.panels[0], (0, 1.02 * STEPS), (marks(lab)[0], marks(lab)[-1]), log=log)
 
 
 def random_settings(lab, count=250):
@@ -135,7 +135,7 @@ def test_the_curve_of_every_setting_is_that_of_the_code_to_copy(lab):
         np.testing.assert_allclose(
             at[:, 1], np.clip(lr, low, high), rtol=2e-4 if values["log"] else 1e-9, atol=1e-6 * high
         )
-        in_place = to_data(drawn(lab)[2], lab.plot.panels[1], (0, STEPS), (0.75, 1))
+        in_place = to_data(drawn(lab)[2], lab.plot.panels[1], (0, 1.02 * STEPS), (0.75, 1))
         np.testing.assert_allclose(in_place, np.column_stack([np.arange(len(lr)), momentum]), atol=1e-4)
 
         told = alt(lab)
@@ -269,7 +269,7 @@ def test_both_are_drawn_in_place_and_told_truly(lab):
     lines = drawn(lab)
     for run, each, mean in ((schedule, lines[3:9], lines[16]), (constant, lines[9:15], lines[15])):
         for points, losses in zip([*each, mean], [*run.loss.T, run.loss.mean(axis=1)], strict=True):
-            at = to_data(points, lab.plot.panels[2], (0, STEPS), LOSSES, log=True)
+            at = to_data(points, lab.plot.panels[2], (0, 1.02 * STEPS), LOSSES, log=True)
             np.testing.assert_allclose(at[:, 0], np.arange(STEPS + 1), atol=1e-3)
             np.testing.assert_allclose(at[:, 1], np.clip(losses, *LOSSES), rtol=0.011)
     texts = lab.plot.frame["texts"]

@@ -91,6 +91,7 @@ def test_the_step_slider_and_play_move_the_path(notebook):
     play.click()
     stopped = value(notebook, "step")
     assert points(notebook) == stopped + 1
+    notebook.handle("step").press("End")  # the whole run, which the other tests look at
 
 
 class TestInBothThemes(AnyLabInBothThemes):

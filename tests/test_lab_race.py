@@ -60,7 +60,7 @@ def test_a_knob_of_the_race_answers_the_mouse(notebook, twin):
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     notebook.page.mouse.move(x, y)
     notebook.page.mouse.down()
-    notebook.page.mouse.move(x + 25, y, steps=5)
+    notebook.page.mouse.move(x + 35, y, steps=5)
     notebook.page.mouse.up()
     assert notebook.readout("Momentum, momentum").inner_text() in ("0.5", "0.8", "0.9")
     assert_race_drawn(notebook, twin)

@@ -193,7 +193,7 @@ def test_every_setting_is_drawn_in_place_and_told_truly(lab):
             at = to_data(path, panels[0], window[:2], window[2:])
             np.testing.assert_allclose(at[seen], trace.path[seen], atol=1e-5 * size)
             assert (np.isnan(path) == np.isnan(trace.path)).all()
-            at = to_data(curve, panels[1], (0, STEPS), LOSSES, log=True)
+            at = to_data(curve, panels[1], (0, 1.03 * STEPS), LOSSES, log=True)
             seen = np.isfinite(trace.loss)
             np.testing.assert_allclose(at[seen, 0], np.flatnonzero(seen), atol=1e-3)
             np.testing.assert_allclose(at[seen, 1], np.maximum(trace.loss, 1e-11)[seen], rtol=1e-3)
@@ -201,7 +201,7 @@ def test_every_setting_is_drawn_in_place_and_told_truly(lab):
             np.testing.assert_allclose(on_lr(lab, dot), expected, rtol=1e-3)
         start, target = lines[-2:]
         np.testing.assert_allclose(to_data(start, panels[0], window[:2], window[2:]), [start_of(lab)], atol=1e-4)
-        at = to_data(target, panels[1], (0, STEPS), LOSSES, log=True)
+        at = to_data(target, panels[1], (0, 1.03 * STEPS), LOSSES, log=True)
         np.testing.assert_allclose(at, [[0, setting["target"]], [STEPS, setting["target"]]], rtol=1e-3, atol=1e-3)
         assert_names_apart(lab)
     assert diverged > 30 and reached > 15

@@ -20,6 +20,7 @@ from utils.schedules import lr_curve, momentum_curve
 
 SCHEDULE, CONSTANT = ("#0072B2", "#A9CCE3"), ("#B34700", "#EFC3A4")  # the mean of the runs, each of them
 LOSSES = (0.1, 4.0)  # the range that the picture shows
+WIDTH = (0, 1.02 * STEPS)  # of every panel: a dot at the last step is whole
 DECADES = 4  # of the logarithmic lr axis
 STYLE = """<style>
 .workshop-code textarea { font: 12px/1.35 monospace; white-space: pre }
@@ -45,7 +46,10 @@ def design_schedule(own: Mapping[str, Callable] | None = None) -> Lab:
     optional = rows | {name: controls[name] for name in ("partner", "milestone")}
     canvas, axes = _still()
     code = ipywidgets.Textarea(
-        description="code", rows=17, layout={"width": "630px"}, style={"description_width": "40px"}
+        description="code",
+        rows=17,
+        layout={"flex": "1 1 420px", "max_width": "640px"},
+        style={"description_width": "40px"},
     )
     results = ipywidgets.HTML(layout={"width": "435px", "max_width": "calc(100% - 16px)", "margin": "0 8px"})
     goals = Goals()
@@ -180,7 +184,11 @@ def _arranged(rows, results, code, lab: Lab, scrub) -> list[ipywidgets.Widget]:
     code.add_class("workshop-code")
     look = ipywidgets.HTML(STYLE)
     below = ipywidgets.HBox([results, code], layout=WRAP)
-    return [look, top, lrs, *rows.values(), lab.plot, scrub, below]
+    below.add_class("workshop-below")
+    picture = ipywidgets.VBox([lab.plot, scrub], layout={"flex": "1 1 700px", "max_width": "100%"})
+    beside = ipywidgets.HBox([picture, below], layout=WRAP)
+    beside.add_class("workshop-beside")  # on a slide, which is wider than it is high
+    return [look, top, lrs, *rows.values(), beside]
 
 
 # --- picture --------------------------------------------------------------------------------------------------------
@@ -188,20 +196,18 @@ def _arranged(rows, results, code, lab: Lab, scrub) -> list[ipywidgets.Widget]:
 
 def _still() -> tuple[Canvas, list[Axes]]:
     with plt.style.context("utils.workshop"):
-        figure = plt.figure(figsize=(10.8, 4.2), layout="none")
+        figure = plt.figure(figsize=(9.2, 3.9), layout="none")
         left = figure.add_gridspec(
-            2, 1, left=0.075, right=0.49, top=0.92, bottom=0.12, hspace=0.42, height_ratios=[3, 1]
+            2, 1, left=0.08, right=0.485, top=0.915, bottom=0.13, hspace=0.46, height_ratios=[3, 1]
         )
-        right = figure.add_gridspec(1, 1, left=0.575, right=0.925, top=0.92, bottom=0.12)
+        right = figure.add_gridspec(1, 1, left=0.57, right=0.905, top=0.915, bottom=0.13)
         on_lr, on_momentum, on_loss = (figure.add_subplot(each) for each in (left[0], left[1], right[0]))
         quarters = np.linspace(0, 1, 5)
-        on_lr.set(
-            xlim=(0, STEPS), ylim=(0, 1), yticks=quarters, yticklabels=[], title="lr at each step (dashed: constant)"
-        )
-        on_momentum.set(xlim=(0, STEPS), ylim=(0.75, 1), yticks=[0.8, 0.9, 1], xlabel="step")
+        on_lr.set(xlim=WIDTH, ylim=(0, 1), yticks=quarters, yticklabels=[], title="lr at each step (dashed: constant)")
+        on_momentum.set(xlim=WIDTH, ylim=(0.75, 1), yticks=[0.8, 0.9, 1], xlabel="step")
         on_momentum.set_title("momentum", fontsize=11, pad=5)
-        on_loss.set(xlim=(0, STEPS), ylim=LOSSES, yscale="log", xlabel="step")
-        on_loss.set_title(f"Validation loss: mean of {len(SEEDS)} runs, and each")
+        on_loss.set(xlim=WIDTH, ylim=LOSSES, yscale="log", xlabel="step")
+        on_loss.set_title(f"Validation loss: {len(SEEDS)} runs and mean")
         ticks = [0.1, 0.2, 0.5, 1, 2]
         on_loss.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         on_loss.minorticks_off()
@@ -277,8 +283,8 @@ def _placed(texts) -> list[tuple]:
     placed = [(x - 7, y + 4, text) for x, y, text in texts[:5]]
     (x1, y1, schedule), (x2, y2, constant) = texts[5:7]
     apart = 0
-    if schedule and constant and abs(x1 - x2) < 80 and abs(y1 - y2) < 14:
-        apart = (14 - abs(y1 - y2)) / 2 * (-1 if y1 < y2 else 1)
+    if schedule and constant and abs(x1 - x2) < 80 and abs(y1 - y2) < 15:
+        apart = (15 - abs(y1 - y2)) / 2 * (-1 if y1 < y2 else 1)
     return [*placed, (x1 + 8, y1 + 4 + apart, schedule), (x2 + 8, y2 + 4 - apart, constant), *texts[7:]]
 
 

@@ -129,9 +129,11 @@ LOOK = """
 .workshop-lab .noUi-target { background: #808080 }
 .workshop-lab .noUi-handle { border: 2px solid #6b6b6b; background: #ffffff }
 .workshop-lab .noUi-handle:focus { border-color: #0072B2; outline: 3px solid #0072B2; outline-offset: 2px }
-.workshop-lab :is(button, select, input):focus-visible { outline: 3px solid #0072B2; outline-offset: 2px }
+.workshop-lab :is(button, select, input, textarea):focus-visible {
+  outline: 3px solid #0072B2 !important; outline-offset: 2px !important /* ipywidgets says none */
+}
 .workshop-lab .workshop-plot { border-radius: 4px }
-.workshop-lab .workshop-swatch { width: 14px; height: 14px; margin: 8px 4px; outline: 1px solid #808080 }
+.workshop-lab .workshop-swatch { display: block; margin: 7px 4px; background: #ffffff; border-radius: 3px }
 .workshop-lab .widget-inline-hbox { max-width: calc(100% - 4px) } /* it has a margin of 2 px */
 """
 

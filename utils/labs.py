@@ -41,7 +41,7 @@ def find_edge(make_optimizer: Callable = torch.optim.SGD, *, steps: int = 60) ->
             {"panel": 1, "stroke": run, "stroke-width": "2.5", "dot": 5, "by_step": True},
             {"panel": 2, "stroke": run, "dot": 7},
         ],
-        words=[{"fill": run, "text-anchor": "end"}, {"fill": "#A33F00", "text-anchor": "end"}],
+        words=[{"fill": color, "text-anchor": "end"} for color in (run, "#A33F00", run)],
         step=steps,
     )
     controls = {
@@ -63,23 +63,29 @@ def find_edge(make_optimizer: Callable = torch.optim.SGD, *, steps: int = 60) ->
         if trace.diverged_at is not None:
             verdict = f"diverged at step {trace.diverged_at}"
         else:
-            verdict = f"loss {trace.loss[-1]:.1e} after {steps} steps"
-            verdict += "" if fell else ": it did not go down"
+            verdict = f"loss {trace.loss[-1]:.1e} after {steps} steps" + ("" if fell else ": it did not go down")
+        short = verdict.partition(" after")[0] + ("" if fell or trace.diverged_at is not None else ": not down")
         edge = 2 / kappa
         grid = np.linspace(0, 1.5 * edge, 241)
         # The loss of gradient descent on a quadratic, in closed form: every axis shrinks by |1 − lr·curvature| a step.
         predicted = (x**2 * (1 - grid) ** (2 * steps) + kappa * y**2 * (1 - grid * kappa) ** (2 * steps)) / 2
         end = trace.loss[-1] if np.isfinite(trace.loss[-1]) else np.inf
-        alt = f"lr {lr:.3g}, κ = {kappa}: {verdict}. The edge 2/L is {edge:.3g}; this lr is {lr / edge:.0%} of it."
+        share = f"{lr / edge:.0%}" if lr > 0.1 * edge else f"{lr / edge:.1%}"
+        alt = f"lr {lr:.3g}, κ = {kappa}: {verdict}. The edge 2/L is {edge:.3g}; this lr is {share} of it."
+        shown = np.clip(end, 3e-12, 3e3)
         frame = canvas.frame(
             [
                 (on_lr, grid, np.clip(predicted, 1e-14, 1e6)),
                 (on_surface, [x], [y]),
                 (on_surface, *trace.path.T),
                 (on_loss, np.arange(steps + 1), np.maximum(trace.loss, 1e-14)),
-                (on_lr, [min(lr, 1.47 * edge)], [np.clip(end, 3e-12, 3e3)]),
+                (on_lr, [min(lr, 1.44 * edge)], [shown]),
             ],
-            [(on_loss, steps, 2e3, verdict if fell else ""), (on_loss, steps, 2e3, "" if fell else verdict)],
+            [
+                (on_loss, steps, 2e3, short if fell else ""),
+                (on_loss, steps, 2e3, "" if fell else short),
+                (on_lr, 1.38 * edge, shown / 2, f"lr {lr:.3g} →" if lr > 1.44 * edge else ""),  # not in the picture
+            ],
             alt,
         )
         return frame, goals.see(lr, kappa, (x, y), trace), canvas.png
@@ -90,8 +96,8 @@ def find_edge(make_optimizer: Callable = torch.optim.SGD, *, steps: int = 60) ->
 def _edge_still(surface: Surface, steps: int) -> tuple[Canvas, list[Axes]]:
     """The still part of Lab 1 for one ravine, and its three axes."""
     with plt.style.context("utils.workshop"):
-        figure, axes = plt.subplots(1, 3, figsize=(10.4, 3.9), width_ratios=[1.25, 1, 1], layout="none")
-        figure.subplots_adjust(left=0.075, right=0.985, top=0.9, bottom=0.14, wspace=0.3)
+        figure, axes = plt.subplots(1, 3, figsize=(9.0, 3.6), width_ratios=[1.25, 1, 1], layout="none")
+        figure.subplots_adjust(left=0.085, right=0.97, top=0.89, bottom=0.15, wspace=0.34)
         on_surface, on_loss, on_lr = axes
         surface_contours(surface, on_surface, title="The path")
         limits = {"yscale": "log", "ylim": (1e-12, 1e4)}
@@ -99,6 +105,7 @@ def _edge_still(surface: Surface, steps: int) -> tuple[Canvas, list[Axes]]:
         steepest = surface.gradient(1.0, 1.0)[1]  # L
         best, edge = 2 / (1 + steepest), 2 / steepest
         on_lr.set(xlim=(0, 1.5 * edge), xlabel="lr", title=f"Loss after {steps} steps", **limits)
+        on_lr.locator_params(axis="x", nbins=5)
         on_lr.axvline(edge, color="#A33F00", linewidth=2)
         on_lr.axvline(best, color="#00664A", linewidth=2, linestyle=":")
         beside = {"textcoords": "offset points", "fontweight": "bold", "fontsize": 10}

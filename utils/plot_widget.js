@@ -12,13 +12,14 @@ const make = (parent, tag, attributes) => {
 function render({ model, el }) {
   const [width, height] = model.get("size");
   const svg = make(el, "svg", { viewBox: `0 0 ${width} ${height}`, role: "img", class: "workshop-plot" });
-  svg.style.cssText = `display: block; width: 100%; max-width: ${width}px; font: 600 12px "DejaVu Sans", sans-serif`;
+  svg.style.cssText = `display: block; width: 100%; max-width: ${1.2 * width}px; font: 600 13px "DejaVu Sans", sans-serif`;
   const image = make(svg, "image", { width, height });
   const panels = model.get("panels").map(([x, y, w, h]) => // a nested svg clips what leaves its panel
     make(svg, "svg", { x, y, width: w, height: h, viewBox: `${x} ${y} ${w} ${h}` }));
-  const lines = model.get("lines").map(({ panel, dot, by_step, ...look }) => ({
+  const lines = model.get("lines").map(({ panel, dot, hollow, by_step, ...look }) => ({
     by_step, path: make(panels[panel], "path", { fill: "none", "stroke-linejoin": "round", ...look }),
-    dot: make(panels[panel], "circle", { r: dot || 0, fill: look.stroke, stroke: "white", "stroke-width": 1.5 }) }));
+    dot: make(panels[panel], "circle", hollow ? { r: dot, fill: "white", stroke: look.stroke, "stroke-width": 2 }
+      : { r: dot || 0, fill: look.stroke, stroke: "white", "stroke-width": 1.5 }) }));
   const words = model.get("words").map((look) =>
     make(svg, "text", { "paint-order": "stroke", stroke: "white", "stroke-width": 4, ...look }));
 
@@ -50,7 +51,9 @@ function render({ model, el }) {
   };
   // ipywidgets leaves handles and buttons without a name, a slider over options says the number of the option for its value,
   // and JupyterLab would take the arrow keys for shortcuts.
-  const name = () => el.closest(".workshop-lab")?.querySelectorAll(".noUi-handle, button, select, input").forEach((control) => {
+  const name = () => el.closest(".workshop-lab")?.querySelectorAll(".noUi-handle, button, select, input, .widget-readout").forEach((control) => {
+    // The number beside a slider looks like a field, but a slider over options shows what is typed there and does not move.
+    if (control.matches(".widget-readout")) { control.inert = true; return; }
     const slider = control.closest(".widget-slider"), row = control.closest(".workshop-row");
     const icon = Object.keys(BUTTONS).find((each) => control.querySelector("." + each));
     const label = slider ? slider.querySelector(".widget-label").textContent : BUTTONS[icon];
@@ -58,7 +61,17 @@ function render({ model, el }) {
     if (slider) control.setAttribute("aria-valuetext", slider.querySelector(".widget-readout").textContent);
     control.dataset.lmSuppressShortcuts = "true";
   });
-  for (const ms of [300, 1000, 3000]) setTimeout(name, ms); // the controls may be there later than the plot
+  const watch = (tries) => { // the controls come later than the plot, one by one
+    const lab = el.closest(".workshop-lab");
+    if (!lab) return tries && setTimeout(watch, 100, tries - 1); // and so may the page around it
+    let soon = setTimeout(name);
+    new MutationObserver((changes) => {
+      if (changes.every(({ target }) => el.contains(target))) return; // the picture's own words
+      clearTimeout(soon);
+      soon = setTimeout(name, 30);
+    }).observe(lab, { childList: true, subtree: true });
+  };
+  watch(300);
   picture(); draw();
   model.send({ shown: true });
   model.on("change:background", picture);

@@ -29,7 +29,7 @@ class PlotWidget(anywidget.AnyWidget):
     _esm = Path(__file__).with_name("plot_widget.js")
     size = traitlets.List().tag(sync=True)  # (width, height) in CSS pixels
     panels = traitlets.List().tag(sync=True)  # (x, y, width, height) of each; lines are clipped to their panel
-    lines = traitlets.List().tag(sync=True)  # {"panel", "dot", "by_step", and SVG attributes such as "stroke"}
+    lines = traitlets.List().tag(sync=True)  # {"panel", "dot", "hollow", "by_step", and SVG attributes, "stroke" say}
     words = traitlets.List().tag(sync=True)  # SVG attributes such as "fill" and "text-anchor"
     background = traitlets.Bytes().tag(sync=True)  # PNG
     frame = traitlets.Dict().tag(sync=True)
@@ -121,20 +121,21 @@ def flatten(plot: PlotWidget) -> bytes:
         panel = plot.panels[look["panel"]]
         clip = Rectangle(panel[:2], *panel[2:], transform=ax.transData)
         drawn = []
-        dashes = [float(d) for d in look.get("stroke-dasharray", "").split()]
+        dashes = [float(d) for d in look.get("stroke-dasharray", "none").replace("none", "").split()]
         style = {"linewidth": 0.72 * float(look.get("stroke-width", 1)), "dashes": dashes or (None, None)}
         drawn += ax.plot(x, y, color=look["stroke"], **style)
         seen = np.flatnonzero(np.isfinite(y))
         if look.get("dot") and seen.size:
             end = seen[-1]
             size = 1.44 * look["dot"]
-            drawn += ax.plot(x[end], y[end], "o", color=look["stroke"], markersize=size, markeredgecolor="white")
+            face, edge = ("white", look["stroke"]) if look.get("hollow") else (look["stroke"], "white")
+            drawn += ax.plot(x[end], y[end], "o", markerfacecolor=face, markersize=size, markeredgecolor=edge)
         for artist in drawn:
             artist.set_clip_path(clip)  # plot() would set the clip path of the axes again
     for look, (x, y, text) in zip(plot.words, plot.frame["texts"], strict=True):
         align = {"start": "left", "middle": "center", "end": "right"}[look.get("text-anchor", "start")]
         weight = look.get("font-weight", "bold")
-        ax.text(x, y, text, ha=align, va="baseline", color=look["fill"], fontsize=9, fontweight=weight)
+        ax.text(x, y, text, ha=align, va="baseline", color=look["fill"], fontsize=9.75, fontweight=weight)
     png = BytesIO()
     figure.savefig(png, dpi=160, metadata={"Software": None})
     return png.getvalue()

@@ -22,6 +22,7 @@ STEPS = 100
 LRS = [float(f"{lr:.3g}") for lr in np.geomspace(1e-4, 10**0.5, 91)]  # 20 a decade
 TRIED = LRS[::5]  # by tuning
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#4B1E78", "#000000"]  # as in the lessons' figures
+DASHES = ["none", "7 3", "2.5 2.5", "10 3 2 3", "4 4", "1.5 4"]  # for eyes that do not tell the colours
 LOSSES = (1e-10, 1e3)  # the range that the pictures show
 
 
@@ -86,7 +87,7 @@ def race(own: Mapping[str, Callable] | None = None) -> Lab:
     stills = Stills(lambda name: _still(by_name[name]), by_name)
     canvas, axes = stills[PROBLEMS["ravine"][0].name]
     controls = _controls(racers)
-    results = {racer.name: ipywidgets.HTML(layout={"width": "255px"}) for racer in racers}
+    results = {racer.name: ipywidgets.HTML(layout={"width": "235px"}) for racer in racers}
     tuned = {}  # racer's name → (what it was tuned for, final losses along TRIED)
 
     @lru_cache(maxsize=1024)  # only a racer whose setting changed runs again
@@ -201,7 +202,7 @@ def _controls(racers) -> dict[str, ipywidgets.Widget]:
             options=[(f"{lr:.2g}", lr) for lr in LRS],
             value=min(LRS, key=lambda lr, wanted=racer.lr: abs(lr - wanted)),
             description="lr",
-            layout={"width": "245px"},
+            layout={"width": "215px"},
             style={"description_width": "20px"},
         )
         for knob, (values, default) in racer.knobs.items():
@@ -209,8 +210,8 @@ def _controls(racers) -> dict[str, ipywidgets.Widget]:
                 options=[(f"{value:g}", value) for value in values],
                 value=default,
                 description=knob,
-                layout={"width": "215px"},
-                style={"description_width": "76px"},
+                layout={"width": "215px" if len(racer.knobs) == 1 else "190px"},
+                style={"description_width": f"{14 + 8.6 * len(knob):.0f}px"},
             )
     return controls
 
@@ -218,8 +219,9 @@ def _controls(racers) -> dict[str, ipywidgets.Widget]:
 def _rows(racers, results, lab: Lab, scrub) -> list[ipywidgets.Widget]:
     """The problem above the picture, a row for each racer below it: on or off, settings, how it ended."""
     controls, rows = lab.controls, []
-    for racer, color in zip(racers, COLORS, strict=True):
-        swatch = ipywidgets.HTML(f'<div class="workshop-swatch" style="background: {color}"></div>')
+    for racer, color, dashes in zip(racers, COLORS, DASHES, strict=True):
+        line = f'<line x1="2" y1="7" x2="38" y2="7" stroke="{color}" stroke-width="3" stroke-dasharray="{dashes}" />'
+        swatch = ipywidgets.HTML(f'<svg class="workshop-swatch" width="40" height="14" aria-hidden="true">{line}</svg>')
         parts = [controls[f"{racer.name} {part}"] for part in ("on", "lr", *racer.knobs)]
         row = ipywidgets.HBox([swatch, *parts, results[racer.name]], layout=WRAP)
         row.add_class("workshop-row")  # its sliders are called by the name of the racer as well
@@ -248,12 +250,12 @@ def _start(surface: Surface, x: float, y: float) -> tuple[float, float]:
 
 def _still(surface: Surface) -> tuple[Canvas, list[Axes]]:
     with plt.style.context("utils.workshop"):
-        figure, axes = plt.subplots(1, 3, figsize=(10.8, 3.7), width_ratios=[1.25, 1, 1], layout="none")
-        figure.subplots_adjust(left=0.07, right=0.985, top=0.9, bottom=0.15, wspace=0.4)
+        figure, axes = plt.subplots(1, 3, figsize=(9.2, 3.5), width_ratios=[1.25, 1, 1], layout="none")
+        figure.subplots_adjust(left=0.08, right=0.985, top=0.9, bottom=0.155, wspace=0.47)
         on_surface, on_loss, on_lr = axes
         surface_contours(surface, on_surface, title="The paths")
         limits = {"yscale": "log", "ylim": LOSSES}
-        on_loss.set(xlim=(0, STEPS), xlabel="step", ylabel="loss", title="Their losses", **limits)
+        on_loss.set(xlim=(0, 1.03 * STEPS), xlabel="step", ylabel="loss", title="Their losses", **limits)
         on_lr.tick_params(labelleft=False)  # the axis beside it says the same, and the racers' names stand here
         on_lr.set(
             xscale="log", xlim=(LRS[0] / 1.3, LRS[-1] * 1.3), xlabel="lr", title=f"Loss after {STEPS} steps", **limits
@@ -263,15 +265,18 @@ def _still(surface: Surface) -> tuple[Canvas, list[Axes]]:
 
 def _plot(canvas: Canvas, axes) -> PlotWidget:
     lines = []
-    for color in COLORS:
+    for place, (color, dashes) in enumerate(zip(COLORS, DASHES, strict=True)):
         look = {"stroke": color, "stroke-width": "2"}
         lines += [
-            {"panel": 0, "dot": 5, "by_step": True, **look},
+            {"panel": 0, "dot": 5, "by_step": True, "stroke-dasharray": dashes, **look},
             {"panel": 1, "dot": 4, "by_step": True, **look},
-            {"panel": 2, **look, "stroke-width": "1.5"},
-            {"panel": 2, "dot": 6, **look},
+            {"panel": 2, **look, "stroke-width": "1.5", "stroke-dasharray": dashes},
+            {"panel": 2, "dot": 11 - 1.8 * place, **look},  # of several at one place each shows its rim
         ]
-    lines += [{"panel": 0, "stroke": "black", "dot": 6}, {"panel": 1, "stroke": "#5A5A5A", "stroke-dasharray": "5 3"}]
+    lines += [
+        {"panel": 0, "stroke": "black", "dot": 6, "hollow": True},
+        {"panel": 1, "stroke": "#5A5A5A", "stroke-dasharray": "5 3"},
+    ]
     return PlotWidget(
         size=list(canvas.size),
         panels=[canvas.panel(ax) for ax in axes],
@@ -296,7 +301,7 @@ def _result(trace: Trace | str, target: float) -> str:
     return f"loss {trace.loss[-1]:.1e}, " + ("target missed" if steps is None else f"target after {steps} steps")
 
 
-def _beside(texts, lowest: float, gap: float = 13.0) -> list[tuple]:
+def _beside(texts, lowest: float, gap: float = 14.0) -> list[tuple]:
     """Names to the right of their curves' ends, pushed apart until none overlaps another or lies below `lowest`."""
     placed, last = list(texts), -np.inf
     order = sorted((i for i, (_, _, text) in enumerate(texts) if text), key=lambda i: texts[i][1])
