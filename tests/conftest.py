@@ -92,7 +92,18 @@ def pytest_configure(config: pytest.Config) -> None:
 # with the files of the most tests, which are the quick ones.)
 LONGEST = (
     *("test_present", "test_slides", "test_lab_designer", "test_accessibility", "test_lab_race", "test_lab_find_edge"),
-    *("02b-", "05a-", "test_designer", "test_copies", "test_refresh", "03-", "test_launcher", "04b-", "test_claims"),
+    *(
+        "test_bench",
+        "02b-",
+        "05a-",
+        "test_designer",
+        "test_copies",
+        "test_refresh",
+        "03-",
+        "test_launcher",
+        "04b-",
+        "test_claims",
+    ),
     *("01-", "04a-", "05b-", "02a-", "test_rounding", "test_custom_optimizers", "test_leaderboard", "test_race"),
 )
 

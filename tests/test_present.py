@@ -302,6 +302,39 @@ def test_a_reload_shows_the_lab_as_it_was_left(deck, case, twin):
     case.agrees(page, twin)
 
 
+# Parts of a lab that lie over one another, stand out of the slide, or have words under 11 px at 1280 × 720.
+CROWDED = """() => {
+  const slide = document.querySelector("section.present:not(.stack)"), page = slide.getBoundingClientRect();
+  const foot = slide.querySelector(".deck-foot").getBoundingClientRect(), found = [];
+  const kinds = "svg.workshop-plot, .widget-slider, select, table, textarea, button, .widget-checkbox label, " +
+    ".workshop-results > :is(p, div), .widget-html-content > div:not(:has(p, div, table))";
+  const parts = [...slide.querySelectorAll(`.workshop-lab :is(${kinds})`)].filter((each) =>
+    each.checkVisibility({ visibilityProperty: true }) && each.getBoundingClientRect().width);
+  const told = (each) => `${each.tagName} ${each.textContent.slice(0, 30)}`;
+  parts.forEach((one, i) => {
+    const a = one.getBoundingClientRect();
+    const inside = a.left >= page.left && a.right <= page.right - 45 && a.bottom <= foot.top + 1;
+    if (!inside) found.push(`${told(one)} leaves the slide`);
+    const size = parseFloat(getComputedStyle(one).fontSize) * one.currentCSSZoom;
+    if (size < 11 && !one.matches("svg")) found.push(`${told(one)} has ${size} px`);
+    for (const other of parts.slice(i + 1)) {
+      const b = other.getBoundingClientRect();
+      const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+      const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+      if (wide > 2 && high > 4 && !one.contains(other)) found.push(`${told(one)} lies over ${told(other)}`);
+    }
+  });
+  return parts.length > 7 ? found : [`only ${parts.length} parts`];
+}"""
+
+
+def test_the_parts_of_a_lab_lie_beside_one_another(deck):
+    deck.show(".deck-widget")
+    expect(deck.page.locator("section.present:not(.stack) svg.workshop-plot")).to_be_visible()
+    deck.page.wait_for_timeout(500)  # it is made to fit when its parts have come
+    assert deck.page.evaluate(CROWDED) == []
+
+
 def test_axe_finds_nothing_wrong_with_the_slide_of_a_lab(deck):
     deck.show(".deck-widget")
     assert findings(deck.page, "section.present:not(.stack)") == []

@@ -19,7 +19,6 @@ from utils.deck import frames, page, pdf, slides
 NOTEBOOKS = sorted(slides.NOTEBOOKS.glob("[0-9][0-9]*-*.ipynb"))
 NUMBERS = [path.name.partition("-")[0] for path in NOTEBOOKS]
 HIDDEN = {"exercise-check", "exercise-solution"}
-WITHOUT_NOTES: dict[str, list[str]] = {}  # sections that ask something and still lack notes: number → titles
 
 # Every slide at every step of its fragments: what leaves the slide or lies over its footer, what overlaps, what is too
 # small to be read from the back row, and slides that show nothing but their title at first.
@@ -268,7 +267,7 @@ def test_every_section_that_asks_has_notes(deck):
              section.querySelector(".deck-predict") && !section.querySelector("aside.notes"))
              .map((section) => section.querySelector("h1, h2, h3").textContent)"""
     )
-    assert lacking == WITHOUT_NOTES.get(deck.file.name.partition("-")[0], [])
+    assert lacking == []
     said = " ".join(deck.page.locator("aside.notes").all_text_contents())
     for cell in deck.notebook.cells:
         if cell.metadata.slideshow.slide_type == "notes":
