@@ -100,6 +100,23 @@ def assert_same_picture(notebook, twin, timeout) -> None:
     frame, plot = twin.plot.frame, notebook.page.locator("svg.workshop-plot")
     expect(plot).to_have_attribute("aria-label", frame["alt"], timeout=timeout)
     expect(plot.locator("text")).to_have_text([text for _, _, text in frame["texts"]])
+    soon(notebook, lambda: _assert_in_place(plot, twin))
+
+
+def soon(notebook, check: Callable[[], None]) -> None:
+    """Let `check` pass within 10 s: two settings may have the same words, so these may be there before the picture."""
+    end = time.monotonic() + 10
+    while True:
+        try:
+            return check()
+        except AssertionError:
+            if time.monotonic() > end:
+                raise
+        notebook.page.wait_for_timeout(50)
+
+
+def _assert_in_place(plot, twin) -> None:
+    frame = twin.plot.frame
     points = np.frombuffer(frame["points"], "<f4").reshape(-1, 2)
     places = np.split(points, np.cumsum(frame["lengths"])[:-1])
     each_panel = "svg => [...svg.querySelectorAll('svg')].map(panel => [...panel.children]"
@@ -120,7 +137,10 @@ def assert_same_picture(notebook, twin, timeout) -> None:
 
 def assert_same_background(notebook, twin) -> None:
     """What is still, axes, ticks and titles, is seen: nearly all that is dark in the twin's is dark on the screen."""
-    plot = notebook.page.locator("svg.workshop-plot").first
+    soon(notebook, lambda: _assert_seen(notebook.page.locator("svg.workshop-plot").first, twin))
+
+
+def _assert_seen(plot, twin) -> None:
     seen = Image.open(io.BytesIO(plot.screenshot())).convert("L")
     still = Image.open(io.BytesIO(twin.plot.background)).convert("L").resize(seen.size, Image.Resampling.BOX)
     dark = np.asarray(still) < 110
