@@ -160,6 +160,8 @@ def surroundings(folder: Path, setup: str) -> dict[str, str]:
         "settings/@jupyterlab/docmanager-extension/plugin.jupyterlab-settings": {
             "autosave": True,
             "autosaveInterval": SAVE_EVERY,
+            # Two saves that meet would each take the other for somebody else's, and a dialog would stand on the slide.
+            "lastModifiedCheckMargin": 60_000,
         },
         "settings/@jupyterlab/shortcuts-extension/shortcuts.jupyterlab-settings": {
             "shortcuts": [run | {"selector": f".jp-Deck .jp-Notebook.jp-mod-{mode}"} for mode in MODES]
