@@ -48,29 +48,46 @@ CELLS = {
 CLAIMING = [(name, id) for name in CELLS for id, cell in CELLS[name].items() if "claims.append" in source(cell)]
 
 
-def modules_of(sources: Iterable[str]) -> set[Path]:
-    """The files of utils that these sources import, and what those import in their turn."""
-    found, open_ = set(), list(sources)
-    while open_:
-        for node in ast.walk(ast.parse(open_.pop())):
-            names = []
-            if isinstance(node, ast.ImportFrom) and node.module == "utils":
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("utils."):
-                names = [node.module.split(".")[1]]
-            elif isinstance(node, ast.Import):
-                names = [alias.name.split(".")[1] for alias in node.names if alias.name.startswith("utils.")]
-            for file in (UTILS / f"{name}.py" for name in names):
-                if file.is_file() and file not in found:
-                    found.add(file)
-                    open_.append(file.read_text(encoding="utf-8"))
-    return found | {UTILS / "__init__.py"}
+def modules_of(sources: Iterable[str], *, package: Path = UTILS) -> set[Path]:
+    """The files of the package that these sources import, and what those import in their turn, however deep they lie.
+
+    Importing a module runs the `__init__` of every package above it, so those count as well.
+    """
+    found, waiting = set(), [(source, None) for source in sources]
+    while waiting:
+        source, home = waiting.pop()
+        for dotted in imported(source, home, package):
+            for file in files_of(dotted, package) - found:
+                found.add(file)
+                waiting.append((file.read_text(encoding="utf-8"), file))
+    return found
 
 
-def fingerprint(name: str) -> str:
+def imported(source: str, home: Path | None, package: Path) -> set[str]:
+    """Dotted names that the source, which stands in the file `home`, imports; a name of a module or of what is in it."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = home.relative_to(package.parent).parts[: -node.level] if home and node.level else ()
+            base = ".".join([*above, *filter(None, [node.module])])
+            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return {name for name in names if name.split(".")[0] == package.name}
+
+
+def files_of(dotted: str, package: Path) -> set[Path]:
+    """The module's file, if it is one, and the `__init__` of each package on the way to it."""
+    parts = dotted.split(".")
+    places = [package.parent.joinpath(*parts[:n]) for n in range(1, len(parts) + 1)]
+    candidates = [place / "__init__.py" for place in places] + [place.with_suffix(".py") for place in places]
+    return {file for file in candidates if file.is_file()}
+
+
+def fingerprint(name: str, *, package: Path = UTILS) -> str:
     """Of all that decides how the claims of a notebook come out."""
     sources = [source(cell) for cell in CELLS[name].values()]
-    files = sorted(modules_of(sources))
+    files = sorted(modules_of(sources, package=package))
     parts = [platform.machine(), *map(version, PACKAGES), *sources, *(f.read_text(encoding="utf-8") for f in files)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -146,6 +163,40 @@ def test_the_fingerprint_sees_what_decides():
         patch.setitem(CELLS[name], "ladder-run", cell | {"source": [*cell["source"], "\n1"]})
         assert fingerprint(name) != before
     assert fingerprint(name) == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from utils.deep.nest import value",
+        "from utils.deep import nest",
+        "import utils.deep.nest as nest",
+        "from utils import shallow",  # which imports it in its turn
+        "from utils.relative import value",
+    ],
+)
+@pytest.mark.parametrize("changed", ["deep/nest.py", "deep/__init__.py", "__init__.py"])
+def test_the_fingerprint_sees_a_change_in_a_nested_module(tmp_path, line, changed):
+    package = tmp_path / "utils"
+    files = {
+        "__init__.py": "",
+        "shallow.py": "def later():\n    import utils.deep.nest\n",
+        "relative.py": "from .deep.nest import value\n",
+        "deep/__init__.py": "",
+        "deep/nest.py": "value = 1\n",
+        "deep/apart.py": "",
+    }
+    for name, content in files.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(content)
+    cell = {"source": [line]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(CELLS, "a lesson", {"a-claim": cell})
+        before = fingerprint("a lesson", package=package)
+        (package / "deep/apart.py").write_text("# nobody imports it\n")
+        assert fingerprint("a lesson", package=package) == before
+        (package / changed).write_text("value = 2\n")
+        assert fingerprint("a lesson", package=package) != before
 
 
 def store() -> None:
