@@ -54,7 +54,7 @@ class Trouble(Exception):
 
 
 def lab(words, extra):
-    options = [word for word in words if word in ("--fresh", "--originals")]  # utils/copies.py knows what they mean
+    options = [word for word in words if word in ("--fresh", "--originals")]  # tools/copies.py knows what they mean
     words = [word for word in words if word not in options]
     unknown = next((word for word in words if word.startswith("-")), None)
     if unknown:
@@ -73,16 +73,16 @@ def lab(words, extra):
             probe.settimeout(1)
             if probe.connect_ex(("127.0.0.1", min(int(port.group(1)), 65535))) == 0:
                 raise Trouble(f"port {port.group(1)} is in use: name another one, or none, and a free one is taken")
-    return ["-m", "utils.copies", stem, *options, "--", *ours, *extra]
+    return ["-m", "tools.copies", stem, *options, "--", *ours, *extra]
 
 
 def module(name, *by_default):
     return lambda words, extra: ["-m", name, *(words + extra or by_default)]
 
 
-COMMANDS = {"lab": lab, "present": module("utils.deck.present"), "slides": module("utils.deck.slides")}
-COMMANDS.update(wheels=module("utils.wheels"), test=module("pytest", "-n", "auto"), bench=module("tests.bench"))
-COMMANDS.update(refresh=module("utils.refresh"))
+COMMANDS = {"lab": lab, "present": module("tools.deck.present"), "slides": module("tools.deck.slides")}
+COMMANDS.update(wheels=module("tools.wheels"), test=module("pytest", "-n", "auto"), bench=module("tests.benchmarks"))
+COMMANDS.update(refresh=module("tools.refresh"))
 HELP = ("-h", "--help")
 
 

@@ -20,12 +20,12 @@ from torch import optim
 
 from utils.descent import Trace, descend
 from utils.plots import (
-    _spread,
     describe,
     loss_curves,
     lr_sensitivity,
     picture,
     readable,
+    spread,
     surface_contours,
     surface_traces,
 )
@@ -218,7 +218,7 @@ def test_curves_that_end_at_the_same_height_have_labels_apart(end):
 @settings(deadline=None)
 @given(st.lists(st.floats(-50, 150), min_size=1, max_size=8))
 def test_spread_keeps_distance_and_order_and_stays_within(wanted):
-    placed = _spread(wanted, 10.0, 0.0, 100.0)
+    placed = spread(wanted, 10.0, 0.0, 100.0)
     order = np.argsort(np.clip(wanted, 0, 100), kind="stable")
     assert (np.diff(placed[order]) >= 10 - 1e-9).all()
     assert placed.min() >= -1e-9 and placed.max() <= 100 + 1e-9

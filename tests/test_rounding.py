@@ -12,7 +12,8 @@ pytestmark = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), r
 # What notebooks do with numbers, in small: nets trained in both precisions, and NumPy's functions.
 TRAINING = """
 import hashlib
-from utils import data, practice
+from utils import data
+from utils.practice import digits_net as practice
 import numpy as np, torch
 torch.set_num_threads(1)
 found, digits = hashlib.sha256(), data.digits()

@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
 OLDEST_PYTHON = (3, 11)
-LEAST_MEMORY = 1.0  # GB: the kernel of the largest lesson measured takes 0.9 (tests/bench_memory.py)
+LEAST_MEMORY = 1.0  # GB: the kernel of the largest lesson measured takes 0.9 (tests/benchmarks/memory.py)
 
 INSTALL = "close JupyterLab and start it again with `python3 workshop.py lab`: it installs what is missing"
 

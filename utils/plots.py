@@ -18,7 +18,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from utils.descent import Trace
 from utils.surfaces import Surface
@@ -72,14 +72,42 @@ def picture(drawn: Axes | Figure, *, alt: str | None = None) -> Picture:
         raise ValueError('this figure has no title and no description: pass alt="what a reader sees in it"')
     if small := too_small(figure):
         raise ValueError(f"text below {SMALLEST} pt cannot be read from a page: {', '.join(map(repr, small))}")
-    pixels, png = io.BytesIO(), io.BytesIO()
+    pixels = io.BytesIO()
     figure.savefig(pixels, format="png", pil_kwargs={"compress_level": 1})
     plt.close(figure)
-    # 256 colours are enough for lines and contours, and make the file a third as large. Without metadata, the same
-    # figure is the same file.
-    with Image.open(pixels) as image:
-        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(png, format="png")
-    return Picture(png.getvalue(), alt, round(figure.get_figwidth() * figure.dpi))
+    return Picture(reduced(pixels.getvalue()), alt, round(figure.get_figwidth() * figure.dpi))
+
+
+def reduced(png: bytes, *, colors: int = 256, notes: Mapping[str, str] | None = None) -> bytes:
+    """The PNG with this many colours: for lines and contours 256 are enough, and make it a third as large.
+
+    Metadata go, so that the same picture is the same file, but for `notes`, which are stored as texts.
+    """
+    small, texts = io.BytesIO(), PngImagePlugin.PngInfo()
+    for name, text in (notes or {}).items():
+        texts.add_text(name, text)
+    with Image.open(io.BytesIO(png)) as image:
+        few = image.convert("RGB").quantize(colors, dither=Image.Dither.NONE)
+        few.save(small, format="png", pnginfo=texts if notes else None)
+    return small.getvalue()
+
+
+def sparkline(values: np.ndarray) -> bytes:
+    """PNG of a curve without axes above a grey line at 0, for a table: 120 by 36 CSS pixels, two dots for each.
+
+    `values`, shape (points,), are at least 0 and not all 0.
+    """
+    # A PNG, because GitHub is known to show one inside a notebook's output, and white, to be seen on dark pages.
+    figure = Figure(figsize=(1.2, 0.36), dpi=200, layout="none", facecolor="white")
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.axhline(0, color="#B0B0B0", linewidth=0.4)
+    ax.plot(values, color="#0072B2", linewidth=1.4)
+    last, top = len(values) - 1, max(values)  # a rim of 5 dots all around the curve's 230 by 62
+    ax.set(xlim=(-5 / 230 * last, 235 / 230 * last), ylim=(-5 / 62 * top, 67 / 62 * top))
+    ax.axis("off")
+    pixels = io.BytesIO()
+    figure.savefig(pixels, format="png")
+    return reduced(pixels.getvalue(), colors=16)
 
 
 def _axes(ax: Axes | None, **figure_options) -> Axes:
@@ -173,7 +201,7 @@ def _last_visible(path, window) -> np.ndarray:
     return path[np.flatnonzero(inside)[-1]] if inside.any() else path[0]
 
 
-def _spread(wanted, apart: float, low: float, high: float) -> np.ndarray:
+def spread(wanted, apart: float, low: float, high: float) -> np.ndarray:
     """Heights close to the `wanted` ones, at least `apart` from each other and within low…high while there is room."""
     wanted = np.clip(np.asarray(wanted, dtype=float), low, high)
     placed, steps = np.empty(len(wanted)), apart * np.arange(len(wanted))
@@ -190,7 +218,7 @@ def _label_points(ax: Axes, ends) -> None:
     line = 1.35 * plt.rcParams["font.size"] * figure.dpi / 72
     box = ax.get_window_extent()
     at = [ax.transData.transform(point) for point, _, _ in ends]
-    heights = _spread([y + 0.8 * line for _, y in at], line, box.y0 + 0.7 * line, box.y1 - 0.7 * line)
+    heights = spread([y + 0.8 * line for _, y in at], line, box.y0 + 0.7 * line, box.y1 - 0.7 * line)
     for (point, text, color), (x, y), height in zip(ends, at, heights, strict=True):
         to_left = x > (box.x0 + box.x1) / 2
         ax.annotate(
@@ -214,7 +242,7 @@ def _label_right(ax: Axes, ends) -> None:
     line = 1.3 * plt.rcParams["font.size"] * ax.figure.dpi / 72
     box = ax.get_window_extent()
     at = [ax.transData.transform((ax.get_xlim()[1], y))[1] for y, _, _ in ends]
-    for (_, text, color), height in zip(ends, _spread(at, line, box.y0, box.y1), strict=True):
+    for (_, text, color), height in zip(ends, spread(at, line, box.y0, box.y1), strict=True):
         ax.annotate(
             text,
             (1, (height - box.y0) / box.height),

@@ -1,7 +1,11 @@
 """The plain training loop on real data, and what it measured."""
 
-import copy
+import html
 import math
+import shutil
+import sys
+import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from utils._progress import Progress
 from utils.descent import requires_closure
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -69,7 +72,7 @@ def train(
     mean over rows: by default cross entropy for whole-number targets, squared error for floats. Raises ValueError if
     these do not belong together.
     """
-    _check(model, optimizer, scheduler, per, epochs)
+    check_parts(model, optimizer, scheduler, per, epochs)
     train_loader, test_loader = loaders
     steps = epochs * len(train_loader)
     batch_loss, lr = np.full((2, steps), np.nan)
@@ -87,7 +90,7 @@ def train(
             for x, y in train_loader:
                 lr[step] = float(optimizer.param_groups[0].get("lr", math.nan))
                 optimizer.zero_grad()
-                loss = _loss(model(x), y, loss_fn)
+                loss = loss_of(model(x), y, loss_fn)
                 batch_loss[step] = loss.item()
                 if not math.isfinite(batch_loss[step]):
                     return History(label, batch_loss, lr, train_loss, test_loss, test_accuracy, diverged_at=step)
@@ -124,7 +127,7 @@ def evaluate(model: nn.Module, loader, *, loss_fn: Loss | None = None) -> tuple[
             for x, y in loader:
                 prediction = model(x)
                 rows += len(x)
-                total += len(x) * _loss(prediction, y, loss_fn).item()
+                total += len(x) * loss_of(prediction, y, loss_fn).item()
                 right += math.nan if y.is_floating_point() else (prediction.argmax(1) == y).sum().item()
     finally:
         for module, mode in modes:
@@ -132,115 +135,7 @@ def evaluate(model: nn.Module, loader, *, loss_fn: Loss | None = None) -> tuple[
     return total / rows, right / rows
 
 
-@dataclass(frozen=True, eq=False)
-class RangeTest:
-    """What a learning-rate range test found.
-
-    history       `batch_loss` and `lr` per step; nothing per epoch
-    smoothed      (steps,): `batch_loss` averaged over the steps before, nan once the test has stopped
-    suggestion    an lr to start from, or None where the curve suggests none
-    reason        why, in a sentence
-    """
-
-    history: History
-    smoothed: np.ndarray
-    suggestion: float | None
-    reason: str
-
-    def __repr__(self) -> str:
-        found = "no suggestion" if self.suggestion is None else f"lr {self.suggestion:.2g}"
-        return f"RangeTest({found}: {self.reason})"
-
-
-def lr_range_test(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    loader,
-    *,
-    lowest: float = 1e-5,
-    highest: float = 10.0,
-    steps: int = 100,
-    loss_fn: Loss | None = None,
-    memory: float = 0.9,
-) -> RangeTest:
-    """Raise lr by the same factor at every step, from `lowest` to `highest`, and watch the loss (after Smith, 2017).
-
-    Works on copies: model, optimizer and the global random state are afterwards what they were. `loader` is an iterable
-    of (x, y) batches, gone through anew when it ends. The first group goes from `lowest` to `highest`, the others keep
-    their ratio to it. The loss is smoothed by an exponential average that forgets by `memory` per step, and the test
-    stops once that is 4 times its lowest, or the loss not finite. Suggested is the lr at which it falls fastest per
-    decade of lr, at most a third of the one at which it is lowest: an lr to start from, not the best one. Raises
-    ValueError for a range or a length that cannot be.
-    """
-    _check(model, optimizer, None, "epoch", 1)
-    if not (0 < lowest < highest < math.inf and 0 <= memory < 1):
-        raise ValueError(f"use 0 < lowest < highest and 0 <= memory < 1, got {lowest}, {highest} and {memory}")
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 10:
-        raise ValueError(f"steps is {steps!r}: use 10 or more, so that there is a curve to read")
-    if requires_closure(optimizer):
-        raise ValueError(f"{type(optimizer).__name__} searches for its step length by itself: it needs no range test")
-    label = f"{type(optimizer).__name__}, lr {lowest:g} to {highest:g}"
-    model, optimizer = copy.deepcopy((model, optimizer))  # together, so that the copy holds the copy's parameters
-    ratios = [float(group["lr"]) / float(optimizer.param_groups[0]["lr"]) for group in optimizer.param_groups]
-    lrs = np.geomspace(lowest, highest, steps)
-    batch_loss, lr, smoothed = np.full((3, steps), np.nan)
-    diverged_at, average, batches = None, 0.0, _endless(loader)
-    model.train()
-    with torch.random.fork_rng():
-        for step, (now, (x, y)) in enumerate(zip(lrs, batches, strict=False)):
-            for group, ratio in zip(optimizer.param_groups, ratios, strict=True):
-                group["lr"] = float(now) * ratio
-            lr[step] = now
-            optimizer.zero_grad()
-            loss = _loss(model(x), y, loss_fn)
-            batch_loss[step] = loss.item()
-            if not math.isfinite(batch_loss[step]):
-                diverged_at = step
-                break
-            average = memory * average + (1 - memory) * batch_loss[step]
-            smoothed[step] = average / (1 - memory ** (step + 1))
-            if smoothed[step] > 4 * np.nanmin(smoothed):
-                break
-            loss.backward()
-            optimizer.step()
-    nothing = np.empty(0)
-    history = History(label, batch_loss, lr, nothing, nothing, nothing, diverged_at)
-    return RangeTest(history, smoothed, *_suggestion(lrs, smoothed))
-
-
-def _endless(loader):
-    while True:
-        seen = 0
-        for batch in loader:
-            seen += 1
-            yield batch
-        if not seen:
-            raise ValueError("the loader gave no batch: if it is an iterator, it has been used up")
-
-
-def _suggestion(lrs: np.ndarray, smoothed: np.ndarray) -> tuple[float | None, str]:
-    """Where the smoothed loss falls fastest per decade of lr, at most a third of where it is lowest, and why.
-
-    (None, why) if it hardly falls.
-    """
-    settled = int(len(lrs) * 0.1)  # the average of the first few batches is still their own noise
-    valley = int(np.nanargmin(smoothed)) if np.isfinite(smoothed).any() else 0
-    if valley < settled + 2 or smoothed[valley] > 0.9 * smoothed[settled]:
-        return None, "the loss never fell by a tenth: start lower, end higher, or take more steps"
-    falls = np.gradient(smoothed[settled : valley + 1], np.log10(lrs[settled : valley + 1]))
-    steepest, limit = float(lrs[settled + int(falls.argmin())]), float(lrs[valley]) / 3
-    lowest = f"it is lowest, {smoothed[valley]:.2g}, at lr {lrs[valley]:.2g}"
-    if np.isnan(smoothed[-1]):
-        lowest += f", and has left by lr {lrs[int(np.isfinite(smoothed).sum()) - 1]:.2g}"
-    elif valley == len(lrs) - 1:
-        lowest += ", the end of the range: go higher"
-    reason = f"the loss falls fastest there; {lowest}"
-    if steepest > limit:
-        reason = f"a third of the lr at which the loss is lowest, for it falls fastest close to that; {lowest}"
-    return min(steepest, limit), reason
-
-
-def _loss(prediction: Tensor, target: Tensor, loss_fn: Loss | None) -> Tensor:
+def loss_of(prediction: Tensor, target: Tensor, loss_fn: Loss | None) -> Tensor:
     if loss_fn is not None:
         return loss_fn(prediction, target)
     return F.mse_loss(prediction, target) if target.is_floating_point() else F.cross_entropy(prediction, target)
@@ -251,14 +146,14 @@ def _closure(model, optimizer, x, y, loss_fn) -> Callable[[], Tensor]:
 
     def closure():
         optimizer.zero_grad()
-        loss = _loss(model(x), y, loss_fn)
+        loss = loss_of(model(x), y, loss_fn)
         loss.backward()
         return loss
 
     return closure
 
 
-def _check(model, optimizer, scheduler, per, epochs) -> None:
+def check_parts(model, optimizer, scheduler, per, epochs) -> None:
     """Mistakes that would otherwise train nothing, in silence."""
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
         raise ValueError(f"epochs is {epochs!r}: use a whole number from 1 up")
@@ -278,3 +173,73 @@ def _check(model, optimizer, scheduler, per, epochs) -> None:
         )
     if isinstance(scheduler, ReduceLROnPlateau) and per == "iteration":
         raise ValueError("ReduceLROnPlateau waits for the test loss, known once an epoch: use per='epoch'")
+
+
+# --- the progress bar ------------------------------------------------------------------------------------------------
+
+
+class Progress:
+    """A progress bar for runs longer than `delay` seconds, gone without a trace when the run ends, however it ends.
+
+    In a notebook it is an output that holds nothing at first and nothing at last: only updates in between fill it, and
+    those are neither stored nor compared by nbval. In a terminal it is a line of stderr. Anywhere else it is silent.
+    """
+
+    def __init__(self, total: int, label: str, *, show=True, delay=2.0, interval=0.25, clock=time.monotonic):
+        self.total, self.label, self.interval, self.clock = total, label, interval, clock
+        self._draw = (_notebook_line() or _terminal_line()) if show else None
+        self._next = clock() + delay
+        self._shown = False
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def update(self, done: int, text: str) -> None:
+        """Show that `done` of `total` is done, at most once per `interval` seconds."""
+        if self._draw is None or (now := self.clock()) < self._next:
+            return
+        self._next, self._shown = now + self.interval, True
+        self._draw(done, self.total, f"{self.label}: {text}")
+
+    def __exit__(self, *error) -> None:
+        if self._shown:
+            self._draw(0, 0, "")
+
+
+def _notebook_line():
+    """A function that draws into one output of the running cell, or None where no kernel runs."""
+    ipython = sys.modules.get("IPython")  # a kernel has imported it long ago
+    shell = ipython.get_ipython() if ipython else None
+    if getattr(shell, "kernel", None) is None:
+        return None
+    from IPython.display import display, update_display
+
+    name = uuid.uuid4().hex
+    published = False
+
+    def draw(done, total, text):
+        nonlocal published
+        if not published:
+            display({}, raw=True, display_id=name)
+            published = True
+        bar = f'<progress max="{total}" value="{done}" aria-label="training"></progress> {html.escape(text)}'
+        data = {"text/html": bar, "text/plain": text} if text else {}
+        update_display(data, raw=True, display_id=name)
+
+    return draw
+
+
+def _terminal_line():
+    """A function that rewrites one line of a terminal, or None where stderr is a file or a pipe."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return None
+    width = 0
+
+    def draw(done, total, text):
+        nonlocal width
+        line = f"{done / total:4.0%} {text}"[: shutil.get_terminal_size().columns - 1] if text else ""
+        sys.stderr.write(f"\r{line.ljust(width)}" + ("" if text else "\r"))
+        sys.stderr.flush()
+        width = len(line)
+
+    return draw

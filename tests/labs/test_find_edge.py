@@ -1,0 +1,301 @@
+"""Lab 1 without a browser: every setting is drawn where it should be, told in words, and judged by the goals."""
+
+import html
+import importlib
+import re
+import sys
+from functools import cache, partial
+from io import BytesIO
+from itertools import pairwise
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from traitlets import TraitError
+
+from tests.support.lab_widgets import drawn, options, to_data, widgets_of
+from utils.descent import FAR
+from utils.labs import find_edge
+from utils.labs.plot_widget import Canvas
+from utils.surfaces import ravine
+
+pytestmark = pytest.mark.filterwarnings("error")
+module = importlib.import_module("utils.labs.find_edge")
+STEPS = 60
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stills_once():
+    """The pictures behind the lines do not change from lab to lab; drawing them takes a second per lab."""
+    draw = module._edge_still
+    by_name = cache(lambda name, kappa, steps: draw(ravine(kappa), steps))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            module, "_edge_still", lambda surface, steps: by_name(surface.name, surface.gradient(1.0, 1.0)[1], steps)
+        )
+        yield
+
+
+@pytest.fixture
+def lab():
+    return find_edge()
+
+
+def nearest(lab, lr) -> float:
+    return min(options(lab.controls["lr"]), key=lambda each: abs(each - lr))
+
+
+def random_settings(lab, count=200):
+    """Both ends of all sliders, in every combination, then random positions."""
+    choices = {name: options(control) for name, control in lab.controls.items()}
+    ends = np.array(np.meshgrid(*[[0, -1]] * 4)).reshape(4, -1).T
+    for positions in ends:
+        yield {name: each[i] for (name, each), i in zip(choices.items(), positions, strict=True)}
+    random = np.random.default_rng(0)
+    for _ in range(count - len(ends)):
+        yield {name: each[random.integers(len(each))] for name, each in choices.items()}
+
+
+def by_theory(lr, kappa, x, y):
+    """Path and loss of gradient descent on the ravine in closed form; nan from the step on that left the surface."""
+    n = np.arange(STEPS + 1)
+    path = np.column_stack([x * (1 - lr) ** n, y * (1 - lr * kappa) ** n])
+    far = np.abs(path).sum(axis=1) >= FAR
+    path[np.maximum.accumulate(far)] = np.nan
+    return path, (path[:, 0] ** 2 + kappa * path[:, 1] ** 2) / 2, int(far.argmax()) if far.any() else None
+
+
+def test_every_setting_is_drawn_in_place_and_told_truly(lab):
+    settings = list(random_settings(lab))
+    assert len(settings) == 200
+    diverged = risen = 0
+    for setting in settings:
+        lab.set(**setting)
+        lr, kappa, x, y = (lab.values[name] for name in ("lr", "kappa", "x", "y"))
+        x, y = round(x, 6), round(y, 6)
+        path, loss, end = by_theory(lr, kappa, x, y)
+        edge = 2 / kappa
+
+        words = f"lr {lr:.3g}, κ = {kappa}: "
+        told = lab.plot.frame["alt"]
+        assert told.startswith(words)
+        edge_told, share = re.search(r"\. The edge 2/L is (\S+); this lr is (\S+)% of it\.$", told).groups()
+        assert float(edge_told) == pytest.approx(edge, rel=0.005)
+        assert float(share) == pytest.approx(100 * lr / edge, abs=0.501 if lr > 0.1 * edge else 0.051) and float(share)
+        if end is not None:
+            diverged += 1
+            assert told.startswith(f"{words}diverged at step {end}.")
+        else:
+            shown = re.match(rf"loss (\S+) after {STEPS} steps(: it did not go down)?\.", told[len(words) :])
+            assert float(shown[1]) == pytest.approx(loss[-1], rel=0.06, abs=1e-30)
+            if loss[0] and abs(loss[-1] / loss[0] - 1) > 1e-9:
+                risen += loss[-1] > loss[0]
+                assert bool(shown[2]) == (loss[-1] > loss[0])
+
+        predicted, start, walked, curve, dot = drawn(lab)
+        window, panels = ravine(kappa).window, lab.plot.panels
+        log = {"ylim": (1e-12, 1e4), "log": True}
+        np.testing.assert_allclose(to_data(start, panels[0], window[:2], window[2:]), [[x, y]], atol=1e-4)
+        seen = np.abs(path).sum(axis=1) < 10  # beyond, coordinates are cut off far outside the panel
+        np.testing.assert_allclose(to_data(walked, panels[0], window[:2], window[2:])[seen], path[seen], atol=1e-4)
+        assert (np.isnan(walked).any(axis=1) == np.isnan(path).any(axis=1)).all()
+        at = to_data(curve, panels[1], (0, 1.04 * STEPS), **log)
+        finite = np.isfinite(loss)
+        assert (np.isfinite(at).all(axis=1) == finite).all()
+        np.testing.assert_allclose(at[finite, 0], np.flatnonzero(finite), atol=1e-3)
+        np.testing.assert_allclose(at[finite, 1], np.maximum(loss, 1e-14)[finite], rtol=1e-3)
+        at = to_data(predicted, panels[2], (0, 1.5 * edge), **log)
+        np.testing.assert_allclose(at[:, 0], np.linspace(0, 1.5 * edge, 241), atol=1e-5 * edge)
+        n = 2 * STEPS
+        theory = (x**2 * (1 - at[:, 0]) ** n + kappa * y**2 * (1 - at[:, 0] * kappa) ** n) / 2
+        visible = (theory > 1e-12) & (theory < 1e4)
+        np.testing.assert_allclose(at[visible, 1], theory[visible], rtol=0.02)
+        at = to_data(dot, panels[2], (0, 1.5 * edge), **log)[0]
+        assert at[0] == pytest.approx(min(lr, 1.44 * edge), rel=1e-3)
+        assert at[1] == pytest.approx(np.clip(np.nan_to_num(loss[-1], nan=np.inf), 3e-12, 3e3), rel=1e-3)
+
+        fell, failed, outside = (text for _, _, text in lab.plot.frame["texts"])
+        down = end is None and loss[-1] < loss[0]
+        number = re.match(r"loss \S+(?= after)|diverged at step \d+", told[len(words) :])[0]
+        assert (fell, failed) == ((number, "") if down else ("", number + (": not down" if end is None else "")))
+        assert outside == (f"lr {lr:.3g} →" if lr > 1.44 * edge else "")  # the dot stands at the panel's side
+        assert html.escape(told) in lab.status.value
+    assert diverged > 20 and risen > 2
+
+
+def test_the_background_is_that_of_kappa_and_travels_only_when_kappa_moves(lab):
+    changes = []
+    lab.plot.observe(lambda change: changes.append(change.name), names=["background", "frame"])
+    lab.set(lr=nearest(lab, 0.1))
+    assert changes == ["frame"]
+    before = lab.plot.background
+    lab.set(kappa=30)
+    assert changes == ["frame", "background", "frame"] and lab.plot.background != before
+    lab.set(kappa=10)
+    assert lab.plot.background == before
+
+
+# ---- goals
+
+
+def reached(lab) -> list[bool]:
+    return [mark == "✓" for mark in re.findall(r"<div>([✓○]) ", lab.status.value)]
+
+
+def at_edge(share) -> float:
+    return share * 2 / 30
+
+
+GOALS = {  # which goal, the settings that reach it, and settings that nearly do
+    "within 40 steps": (
+        0,
+        [{"lr": 2 / 11}],
+        [[{"lr": 0.12}], [{"lr": 0.2}], [{"lr": 0.5, "kappa": 3}], [{"lr": 2 / 11, "x": 0.0}], [{"lr": 0.9, "y": 0.0}]],
+    ),
+    "both sides of the edge": (
+        1,
+        [{"kappa": 30, "lr": at_edge(0.98)}, {"kappa": 30, "lr": at_edge(1.02)}],
+        [
+            [{"kappa": 30, "lr": at_edge(0.98)}],
+            [{"kappa": 30, "lr": at_edge(1.02)}],
+            [{"kappa": 30, "lr": at_edge(0.96)}, {"kappa": 30, "lr": at_edge(1.04)}],
+            [{"kappa": 30, "y": 0.0, "lr": at_edge(0.98)}, {"kappa": 30, "y": 0.0, "lr": at_edge(1.02)}],
+            [{"kappa": 10, "lr": 0.196}, {"kappa": 10, "lr": 0.204}],
+        ],
+    ),
+    "on the floor of the ravine": (
+        2,
+        [{"kappa": 100, "lr": 0.6, "y": 0.0}],
+        [
+            [{"kappa": 100, "lr": 0.6, "y": 0.1}],
+            [{"kappa": 100, "lr": 0.48, "y": 0.0}],
+            [{"kappa": 30, "lr": 0.6, "y": 0.0}],
+            [{"kappa": 100, "lr": 0.6, "x": 0.0, "y": 0.0}],
+            [{"kappa": 100, "lr": 2.2, "y": 0.0}],
+        ],
+    ),
+}
+
+
+def go(lab, settings):
+    for setting in settings:
+        # κ and the start first, so that the lr is not tried on the way at another place.
+        lab.set(**{name: value for name, value in setting.items() if name != "lr"})
+        lab.set(lr=nearest(lab, setting["lr"]))
+
+
+@pytest.mark.parametrize(("goal", "settings", "misses"), GOALS.values(), ids=GOALS)
+def test_a_goal_is_reached_only_when_it_is(goal, settings, misses):
+    for miss in misses:
+        lab = find_edge()
+        assert reached(lab) == [False] * 3
+        go(lab, miss)
+        assert not reached(lab)[goal], miss
+    lab = find_edge()
+    go(lab, settings)
+    assert [i for i, done in enumerate(reached(lab)) if done] == [goal]
+    go(lab, misses[0])
+    assert reached(lab)[goal]  # and stays so
+
+
+# ---- the lab as a thing to show
+
+
+def test_the_still_picture_shows_the_present_state(lab):
+    pictures, open_before = [], plt.get_fignums()
+    for lr in (0.03, 0.19, 0.3):
+        lab.set(lr=nearest(lab, lr))
+        still = lab.still()
+        assert still.alt == lab.plot.frame["alt"] and still.width == lab.plot.size[0]
+        pictures.append(plt.imread(BytesIO(still.png)))
+    width, height = lab.plot.size
+    assert all(each.shape[:2] == (round(1.6 * height), round(1.6 * width)) for each in pictures)
+    for one, other in pairwise(pictures):
+        assert (np.abs(one - other).max(axis=2) > 0.2).mean() > 1e-3
+    assert plt.get_fignums() == open_before
+
+
+def test_lines_of_the_still_picture_are_cut_off_at_their_panel(lab):
+    """A run that leaves the window at its top changes nothing above the panels, where the titles are."""
+    above = round(1.6 * lab.plot.panels[0][1]) - 3
+    one = plt.imread(BytesIO(lab.still().png))
+    lab.set(lr=nearest(lab, 0.25))
+    assert np.nanmin(drawn(lab)[2][:, 1]) < 0
+    other = plt.imread(BytesIO(lab.still().png))
+    np.testing.assert_array_equal(one[:above], other[:above])
+    assert (one[above:] != other[above:]).any()
+
+
+def test_a_notebook_gets_a_still_picture_and_a_widget(lab, monkeypatch):
+    outputs = []
+    monkeypatch.setattr(sys.modules[type(lab).__module__], "display", lambda data, raw: outputs.append(data))
+    lab._ipython_display_()
+    still, live = outputs
+    assert set(still) == {"text/html", "text/plain"} and still["text/plain"] == lab.plot.frame["alt"]
+    (tag,) = re.findall(r"<img [^>]*>", still["text/html"])
+    assert 'class="lab-still lab-still-edge"' in tag
+    assert html.unescape(re.search(r'alt="([^"]*)"', tag)[1]) == lab.plot.frame["alt"]
+    assert "application/vnd.jupyter.widget-view+json" in live
+    assert live["text/plain"] == "Run this notebook to move the sliders of this lab."  # no id that changes per run
+    assert "text/html" not in live
+
+
+def test_shown_again_the_step_slider_still_reaches_the_last_step(lab):
+    (slider,), (play,) = widgets_of(lab, "IntSlider"), widgets_of(lab, "Play")
+    assert (slider.min, slider.max, slider.value) == (play.min, play.max, play.value) == (0, STEPS, STEPS)
+    lab.plot.step = 7  # as the browser does
+    (slider,), (play,) = widgets_of(lab, "IntSlider"), widgets_of(lab, "Play")
+    assert (slider.max, slider.value) == (play.max, play.value) == (STEPS, 7)
+
+
+def test_every_control_is_shown_once_in_the_order_of_the_tab_key(lab):
+    shown = [each.description for kind in ("SelectionSlider", "FloatSlider") for each in widgets_of(lab, kind)]
+    assert shown == ["lr", "κ = L/μ", "start x", "start y"]
+    assert [each.description for each in lab.controls.values()] == shown
+
+
+class OneThird(torch.optim.Optimizer):
+    """A student's own: a third of a step of gradient descent."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p -= group["lr"] / 3 * p.grad
+
+
+def test_any_optimizer_may_walk():
+    lab = find_edge(OneThird)
+    lr = lab.values["lr"]
+    x, y = by_theory(lr / 3, 10, -1.0, 0.4)[0][-1]
+    assert f"loss {(x**2 + 10 * y**2) / 2:.1e} after" in lab.plot.frame["alt"]
+    for setting in [{}, {"kappa": 100}, {"lr": 3.0}]:
+        for make in (torch.optim.Adam, partial(torch.optim.SGD, momentum=0.9), torch.optim.LBFGS):
+            told = find_edge(make).set(**setting).plot.frame["alt"]
+            assert re.search(r"diverged at step|loss \S+ after 60 steps", told)
+
+
+def test_the_number_of_steps_is_free():
+    lab = find_edge(steps=25)
+    assert "after 25 steps" in lab.plot.frame["alt"] and lab.plot.step == 25 and lab.plot.frame["lengths"][2] == 26
+
+
+def test_a_control_that_does_not_exist_is_named():
+    lab = find_edge()
+    with pytest.raises(ValueError, match=r"no control \['momentum'\]; it has \['lr', 'kappa', 'x', 'y'\]"):
+        lab.set(momentum=0.9)
+    with pytest.raises(TraitError):
+        lab.set(kappa=11)
+
+
+def test_a_word_that_cannot_be_placed_is_not_drawn():
+    """As a point is not: a browser would report an error for a place that is nan."""
+    figure, ax = plt.subplots()
+    canvas = Canvas.of(figure)
+    frame = canvas.frame([(ax, [0, 1], [0, np.nan])], [(ax, 0.5, np.nan, "lost"), (ax, 0.5, 0.5, "here")], "")
+    assert [text for _, _, text in frame["texts"]] == ["", "here"]
+    assert np.isfinite([place for *place, _ in frame["texts"]]).all()

@@ -1,0 +1,102 @@
+"""Lab 1 in a real JupyterLab: keyboard, mouse, what is drawn. What holds for every lab is in any_lab.py."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.any_lab import AnyLab, AnyLabInBothThemes
+from tests.support.lab_pictures import CASES, CONTROLS, assert_drawn, value
+
+WALKED = "svg.workshop-plot > svg:nth-of-type(1) > path:nth-of-type(2)"  # the run's path on the surface
+
+
+@pytest.fixture(scope="module")
+def case():
+    return CASES["find_edge"]
+
+
+def points(notebook) -> int:
+    return len(re.findall("[ML]", notebook.page.locator(WALKED).get_attribute("d")))
+
+
+def test_the_lab_is_shown_after_run_all(notebook, twin):
+    assert_drawn(notebook, twin)
+    assert value(notebook, "lr") == 0.0216 and points(notebook) == 61
+    expect(notebook.page.locator("svg.workshop-plot > image")).to_have_attribute("href", re.compile("^blob:"))
+    still = notebook.page.locator("img.lab-still")
+    expect(still).to_have_count(1)
+    expect(still).to_be_hidden()
+
+
+def test_every_control_has_a_name_and_says_its_value(notebook):
+    for label in (*CONTROLS, "step"):
+        slider = notebook.page.get_by_role("slider", name=label, exact=True)
+        expect(slider).to_have_count(1)
+        expect(slider).to_have_attribute("aria-valuetext", notebook.readout(label).inner_text())
+    unnamed = notebook.page.locator(".workshop-lab button:visible:not([aria-label]), .noUi-handle:not([aria-label])")
+    expect(unnamed).to_have_count(0)
+    for name in ("play or pause", "stop"):
+        expect(notebook.page.locator(".workshop-lab").get_by_role("button", name=name, exact=True)).to_have_count(1)
+
+
+@pytest.mark.parametrize("label", CONTROLS)
+def test_a_control_answers_the_keyboard(notebook, twin, label):
+    notebook.handle(label).press("Home")
+    lowest = value(notebook, label)
+    assert_drawn(notebook, twin)
+    notebook.handle(label).press("ArrowRight")
+    assert value(notebook, label) > lowest
+    assert_drawn(notebook, twin)
+    expect(notebook.handle(label)).to_have_attribute("aria-valuetext", notebook.readout(label).inner_text())
+    notebook.handle(label).press("ArrowLeft")
+    assert value(notebook, label) == lowest
+    assert_drawn(notebook, twin)
+
+
+@pytest.mark.parametrize("label", CONTROLS)
+def test_a_control_answers_the_mouse(notebook, twin, label):
+    handle = notebook.handle(label)
+    handle.press("Home")
+    lowest, box = value(notebook, label), handle.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    notebook.page.mouse.move(x, y)
+    notebook.page.mouse.down()
+    notebook.page.mouse.move(x + 60, y, steps=5)
+    notebook.page.mouse.up()
+    assert value(notebook, label) > lowest
+    assert_drawn(notebook, twin)
+
+
+def test_the_last_of_20_quick_presses_wins(notebook, twin):
+    notebook.handle("κ = L/μ").press("Home")
+    notebook.handle("lr").press("Home")
+    before = value(notebook, "lr")
+    for _ in range(20):
+        notebook.handle("lr").press("ArrowRight")
+    assert value(notebook, "lr") == pytest.approx(before * 1000 ** (20 / 350), rel=0.01)
+    assert_drawn(notebook, twin)
+
+
+def test_the_step_slider_and_play_move_the_path(notebook):
+    notebook.handle("step").press("End")
+    assert points(notebook) == 61
+    notebook.handle("step").press("ArrowLeft")
+    assert points(notebook) == 60
+    notebook.handle("step").press("Home")
+    assert points(notebook) == 1
+    play = notebook.page.get_by_role("button", name="play or pause")
+    play.click()
+    expect(notebook.readout("step")).to_have_text(re.compile(r"^([3-9]|\d\d)$"))
+    play.click()
+    stopped = value(notebook, "step")
+    assert points(notebook) == stopped + 1
+    notebook.handle("step").press("End")  # the whole run, which the other tests look at
+
+
+class TestInBothThemes(AnyLabInBothThemes):
+    """Axe, the focus, a page at 200 %."""
+
+
+class TestAnyLab(AnyLab):
+    """Ends, random moves, a restart, no errors; the last test takes the kernel away."""

@@ -1,0 +1,639 @@
+"""The notebooks as files: what a reader, a presenter and nbval rely on. Each check is proved able to fail, below."""
+
+import ast
+import copy
+import html
+import json
+import linecache
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import matplotlib
+import pytest
+import torch
+from nbformat.validator import iter_validate
+from nbval.plugin import find_comment_markers, find_metadata_tags
+
+from tools.refresh import ADDRESS, DATA_URI, MACHINE_PATH, output_texts
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+ALT_CHARACTERS = 15
+CODE_LINES = 25
+TEXT_WORDS = 160
+OUTPUT_BYTES, NOTEBOOK_BYTES = 400_000, 6_000_000
+SLIDE_TYPES = {"slide", "subslide", "fragment", "skip", "notes", "-"}
+EXERCISE_TAGS = ["exercise-stub", "exercise-check", "exercise-solution"]
+
+FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n(.*?)^[ \t]*\1[ \t]*$", re.MULTILINE | re.DOTALL)
+INLINE_CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
+MATH = re.compile(r"\$\$.*?\$\$|\$[^$\n]+\$", re.DOTALL)
+HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*?)[ \t#]*$|^(?=\w)(.+)\n(=+|-+)[ \t]*$|<h([1-6])\b[^>]*>", re.MULTILINE)
+IMAGE = re.compile(r"!\[([^\]]*)\]\(\s*<?([^)\s>]*)[^)]*\)")
+LINK = re.compile(r"\[([^\[\]]*)\]\(\s*<?([^)\s>]+)[^)]*\)|^\[[^\]]+\]:[ \t]*<?([^\s>]+)", re.MULTILINE)
+TAG = re.compile(r"""<(\w+)((?:[^>"']|"[^"]*"|'[^']*')*)>""")
+ATTRIBUTE = re.compile(r"""([\w-]+)\s*=\s*("[^"]*"|'[^']*')""")
+
+Notebook = dict
+Check = Callable[[Notebook, Path], Iterator[str]]
+CHECKS: dict[str, Check] = {}
+
+
+def check(function: Check) -> Check:
+    """Register a check: it yields one message, naming the cell, for each thing that is wrong."""
+    CHECKS[function.__name__] = function
+    return function
+
+
+# ---- reading notebooks
+
+
+def read(path: Path) -> Notebook:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def source(cell: dict) -> str:
+    return "".join(cell["source"])
+
+
+def tags(cell: dict) -> list[str]:
+    return cell["metadata"].get("tags", [])
+
+
+def name(cell: dict) -> str:
+    return f"cell {cell.get('id') or repr(source(cell)[:30])}"
+
+
+def code_cells(notebook: Notebook) -> list[dict]:
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def text_cells(notebook: Notebook) -> list[dict]:
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
+
+
+def without_code(markdown: str) -> str:
+    return INLINE_CODE.sub("", FENCE.sub("", markdown))
+
+
+def elements(markup: str, tag: str) -> Iterator[dict[str, str]]:
+    """The attributes of each HTML element of this name."""
+    for found in TAG.finditer(markup):
+        if found[1].lower() == tag:
+            yield {key.lower(): html.unescape(value[1:-1]) for key, value in ATTRIBUTE.findall(found[2])}
+
+
+def shown_markup(cell: dict) -> Iterator[str]:
+    """What the cell shows as HTML or Markdown: the text of a Markdown cell, the rich outputs of a code cell."""
+    if cell["cell_type"] == "markdown":
+        yield without_code(source(cell))
+    for output in cell.get("outputs", ()):
+        for mime in ("text/html", "text/markdown"):
+            if mime in output.get("data", {}):
+                yield "".join(output["data"][mime])
+
+
+def headings(markdown: str) -> Iterator[tuple[int, str]]:
+    """(level, text) of each heading."""
+    for found in HEADING.finditer(FENCE.sub("", markdown)):
+        level = len(found[1]) if found[1] else int(found[5]) if found[5] else 1 + found[4].startswith("-")
+        yield level, found[2] or found[3] or ""
+
+
+def anchors(path: Path) -> set[str]:
+    """The headings that a link may name after `#`, as JupyterLab (notebooks) and GitHub (.md) write them."""
+    if path.suffix == ".ipynb":
+        texts = [text for cell in text_cells(read(path)) for _, text in headings(source(cell))]
+    else:
+        texts = [text for _, text in headings(path.read_text(encoding="utf-8"))]
+    plain = [LINK.sub(r"\1", text).replace("`", "").replace("*", "") for text in texts]
+    if path.suffix == ".ipynb":
+        return {text.replace(" ", "-") for text in plain}
+    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in plain}
+
+
+# ---- the checks
+
+
+@check
+def valid_format(notebook: Notebook, path: Path) -> Iterator[str]:
+    version = notebook.get("nbformat"), notebook.get("nbformat_minor", 0)
+    if version[0] != 4 or version[1] < 5:
+        yield f"format {version[0]}.{version[1]}, expected 4.5 or later"
+    else:
+        for error in iter_validate(notebook):
+            yield f"{'/'.join(map(str, error.absolute_path))}: {error.message[:200]}"
+
+
+@check
+def executed_in_order(notebook: Notebook, path: Path) -> Iterator[str]:
+    for count, cell in enumerate(code_cells(notebook), start=1):
+        if cell.get("execution_count") != count:
+            yield f"{name(cell)} was executed as {cell.get('execution_count')}, it is code cell {count}: refresh"
+
+
+@check
+def no_errors_and_no_stderr(notebook: Notebook, path: Path) -> Iterator[str]:
+    for cell in code_cells(notebook):
+        for output in cell["outputs"]:
+            if output["output_type"] == "error" and "raises-exception" not in tags(cell):
+                yield f"{name(cell)} stores the error {output['ename']}: {output['evalue']}"
+            if output.get("name") == "stderr":
+                yield f"{name(cell)} wrote to stderr: {''.join(output['text'])[:100]}"
+
+
+@check
+def ids_are_readable_and_unique(notebook: Notebook, path: Path) -> Iterator[str]:
+    counts = Counter(cell.get("id") for cell in notebook["cells"])
+    for id, count in counts.items():
+        if count > 1:
+            yield f"{count} cells have the id {id}"
+        # JupyterLab names new cells by a random uuid or by eight hex digits.
+        if not re.fullmatch(r"[a-z0-9-]{1,64}", id or "") or re.fullmatch(r"(?=.*\d)[0-9a-f]{8}(-[0-9a-f-]{27})?", id):
+            yield f"the id {id} is not a readable one such as ravine-predict"
+
+
+@check
+def slide_types(notebook: Notebook, path: Path) -> Iterator[str]:
+    for cell in notebook["cells"]:
+        kind = cell["metadata"].get("slideshow", {}).get("slide_type")
+        if kind not in SLIDE_TYPES:
+            yield f"{name(cell)} has the slide type {kind}, expected one of {', '.join(sorted(SLIDE_TYPES))}"
+
+
+@check
+def heading_order(notebook: Notebook, path: Path) -> Iterator[str]:
+    last = 0
+    for cell in text_cells(notebook):
+        for level, text in headings(source(cell)):
+            if last == 0 and level > 1:
+                yield f"{name(cell)}: the first heading ({text}) is not of level 1"
+            elif last > 0 and level == 1:
+                yield f"{name(cell)}: a second heading of level 1 ({text})"
+            elif level > last + 1:
+                yield f"{name(cell)}: level {level} ({text}) follows level {last}"
+            last = level
+    if last == 0:
+        yield "no heading at all"
+
+
+@check
+def pictures_have_alt_text(notebook: Notebook, path: Path) -> Iterator[str]:
+    for cell in notebook["cells"]:
+        alts = [img.get("alt", "") for markup in shown_markup(cell) for img in elements(markup, "img")]
+        if cell["cell_type"] == "markdown":
+            alts += [alt for alt, _ in IMAGE.findall(without_code(source(cell)))]
+        for alt in alts:
+            if len(alt.strip()) < ALT_CHARACTERS:
+                yield f"{name(cell)}: the alt text {alt!r} is shorter than {ALT_CHARACTERS} characters"
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            markup = "".join(data.get("text/html", ""))
+            if any(mime.startswith("image/") for mime in data) and not any(elements(markup, "img")):
+                yield f"{name(cell)} shows a bare picture: end the cell in utils.plots.picture()"
+
+
+@check
+def links_lead_somewhere(notebook: Notebook, path: Path) -> Iterator[str]:
+    for cell in notebook["cells"]:
+        for markup in shown_markup(cell):
+            targets = [img.get("src", "") for img in elements(markup, "img")]
+            targets += [a["href"] for a in elements(markup, "a") if "href" in a]
+            text = without_code(markup) if cell["cell_type"] == "markdown" else ""
+            targets += [target for _, target in IMAGE.findall(text)]
+            targets += [target or definition for _, target, definition in LINK.findall(IMAGE.sub("image", text))]
+            for target in targets:
+                if problem := dead(target, path, cell):
+                    yield f"{name(cell)}: {target[:100]}: {problem}"
+
+
+def dead(target: str, path: Path, cell: dict) -> str | None:
+    """Why a link in this notebook is dead; None when it is not (links that leave the project are not followed)."""
+    if re.match(r"(https?|mailto|data):", target):
+        return None
+    if target.startswith("attachment:"):
+        return None if unquote(target[11:]) in cell.get("attachments", {}) else "no such attachment"
+    if re.match(r"/|\w+:", target):
+        return "neither relative nor on the web"
+    file, _, fragment = unquote(target).partition("#")
+    where = path.parent / file if file else path
+    if not where.exists():
+        return "no such file"
+    if fragment and fragment not in anchors(where):
+        return "no such heading (JupyterLab: the text as it stands, `-` for each space)"
+    return None
+
+
+@check
+def code_cells_are_short(notebook: Notebook, path: Path) -> Iterator[str]:
+    for cell in code_cells(notebook):
+        lines = sum(bool(line.strip()) for line in source(cell).splitlines())
+        if lines > CODE_LINES:
+            yield f"{name(cell)} has {lines} lines of code, at most {CODE_LINES}"
+
+
+@check
+def text_cells_are_short(notebook: Notebook, path: Path) -> Iterator[str]:
+    for cell in text_cells(notebook):
+        text = TAG.sub(" ", MATH.sub(" x ", FENCE.sub("", source(cell))))
+        words = len(re.findall(r"\w[\w'’.,-]*", LINK.sub(r"\1", IMAGE.sub("", text))))
+        if words > TEXT_WORDS:
+            yield f"{name(cell)} has {words} words, at most {TEXT_WORDS}"
+
+
+@check
+def no_machine_in_it(notebook: Notebook, path: Path) -> Iterator[str]:
+    for cell in notebook["cells"]:
+        if found := MACHINE_PATH.search(DATA_URI.sub("", source(cell))):
+            yield f"{name(cell)}: the source names a path of one machine: {found[0]}"
+        for text in output_texts(cell):
+            if found := MACHINE_PATH.search(text) or ADDRESS.search(text):
+                yield f"{name(cell)}: the output belongs to one machine: {found[0]}"
+
+
+@check
+def no_widget_state(notebook: Notebook, path: Path) -> Iterator[str]:
+    if "widgets" in notebook["metadata"]:
+        yield "the metadata hold the state of widgets: refresh"
+
+
+@check
+def sizes(notebook: Notebook, path: Path) -> Iterator[str]:
+    for cell in code_cells(notebook):
+        for output in cell["outputs"]:
+            if (size := len(json.dumps(output))) > OUTPUT_BYTES:
+                yield f"{name(cell)} has an output of {size:,} bytes, at most {OUTPUT_BYTES:,}"
+    if (size := len(json.dumps(notebook))) > NOTEBOOK_BYTES:
+        yield f"the notebook has {size:,} bytes, at most {NOTEBOOK_BYTES:,}"
+
+
+@check
+def kernel_is_python3(notebook: Notebook, path: Path) -> Iterator[str]:
+    kernel = notebook["metadata"].get("kernelspec", {}).get("name")
+    if kernel != "python3":
+        yield f"the kernel is {kernel}, expected python3"
+
+
+@check
+def set_up_comes_first(notebook: Notebook, path: Path) -> Iterator[str]:
+    first = next((i for i, cell in enumerate(notebook["cells"]) if cell["cell_type"] == "code"), None)
+    if first is None or first > 3:
+        yield "no code among the first four cells"
+    elif "setup" not in tags(notebook["cells"][first]):
+        yield f"{name(notebook['cells'][first])} is the first code cell and is not tagged setup"
+
+
+@check
+def no_trailing_semicolon(notebook: Notebook, path: Path) -> Iterator[str]:
+    for cell in code_cells(notebook):
+        if source(cell).rstrip().endswith(";"):
+            yield f"{name(cell)} ends in `;`: nbval would compare what JupyterLab hides"
+
+
+@check
+def exemptions_have_a_reason(notebook: Notebook, path: Path) -> Iterator[str]:
+    for cell in code_cells(notebook):
+        options = dict(find_metadata_tags(cell["metadata"])) | dict(find_comment_markers(source(cell)))
+        reason = re.search(r"^# varies: \S.{5,}$", source(cell), re.MULTILINE)
+        if options.get("skip"):
+            yield f"{name(cell)} is never run by nbval"
+        elif options.get("check") is False and not reason:
+            yield f"{name(cell)}: nbval ignores its output, but no line `# varies: <reason>` says why"
+        elif reason and options.get("check") is not False:
+            yield f"{name(cell)} says that its output varies and is not tagged nbval-ignore-output"
+
+
+@check
+def exercises_are_complete(notebook: Notebook, path: Path) -> Iterator[str]:
+    parts: dict[str | None, list[str]] = {}
+    for cell in notebook["cells"]:
+        roles = [tag for tag in tags(cell) if tag in EXERCISE_TAGS]
+        exercise = cell["metadata"].get("exercise")
+        if bool(roles) != bool(exercise):
+            yield f"{name(cell)} needs both the metadata `exercise` and one of the tags {', '.join(EXERCISE_TAGS)}"
+            continue
+        for role in roles:
+            parts.setdefault(exercise, []).append(role)
+            if cell["cell_type"] != ("markdown" if role == "exercise-solution" else "code"):
+                yield f"{name(cell)} is tagged {role} and is a {cell['cell_type']} cell"
+            elif role == "exercise-solution" and solution_code(cell) is None:
+                yield f"{name(cell)} needs <details>, <summary> and one ```python block"
+    for exercise, roles in parts.items():
+        if roles != EXERCISE_TAGS:
+            yield f"exercise {exercise} has the cells {', '.join(roles)}; expected {', '.join(EXERCISE_TAGS)}, in order"
+
+
+def solution_code(cell: dict) -> str | None:
+    """The code of a solution cell; None when it is not a `<details>` with one Python block."""
+    blocks = re.findall(r"^```python\n(.*?)^```", source(cell), re.MULTILINE | re.DOTALL)
+    parts = ("<details>", "<summary>", "</summary>", "</details>")
+    return blocks[0] if len(blocks) == 1 and all(part in source(cell) for part in parts) else None
+
+
+# ---- the notebooks
+
+
+def test_there_are_notebooks():
+    assert NOTEBOOKS, "no notebook in notebooks/: nothing below was tested"
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook(path, check):
+    problems = list(check(read(path), path))
+    assert not problems, "\n".join([f"{path.name}:", *problems])
+
+
+def exercises(path: Path) -> list[str]:
+    return list(
+        dict.fromkeys(cell["metadata"]["exercise"] for cell in read(path)["cells"] if "exercise" in cell["metadata"])
+    )
+
+
+def exercise_problems(notebook: Notebook, exercise: str) -> list[str]:
+    """Run set-up, answer and check without Jupyter: the stub must fail its check in words, the solution must pass."""
+    from utils.checks.concepts import Verdict
+
+    cells = {
+        tag: cell for cell in notebook["cells"] if cell["metadata"].get("exercise") == exercise for tag in tags(cell)
+    }
+    if missing := [tag for tag in EXERCISE_TAGS if tag not in cells]:
+        return [f"no cell is tagged {', '.join(missing)}"]
+    setup = [source(cell) for cell in notebook["cells"] if "setup" in tags(cell)]
+    problems = []
+    for who, answer in (
+        ("stub", source(cells["exercise-stub"])),
+        ("solution", solution_code(cells["exercise-solution"])),
+    ):
+        try:
+            verdict = value_of([*setup, answer or "", source(cells["exercise-check"])])
+        except Exception as error:
+            problems.append(f"with the {who}, a cell raises {type(error).__name__}: {error}")
+            continue
+        if not isinstance(verdict, Verdict):
+            problems.append(f"the check ends in {verdict!r}, expected a Verdict")
+        elif bool(verdict) != (who == "solution"):
+            problems.append(f"the {who} {'passes' if verdict else 'fails'} the check: {verdict.message}")
+        elif not verdict.message.strip() or re.search(r"Traceback|\b\w+(Error|Exception)\b", verdict.message):
+            problems.append(f"for the {who}, the check says {verdict.message!r}: no words for a student")
+    return problems
+
+
+def value_of(cells: list[str]):
+    """Run these sources in one fresh namespace; the value of the last expression of the last one, else None.
+
+    As in Jupyter, the sources can be read back: checks look for a `...` that is left in an answer.
+    """
+    namespace = {"__name__": "__main__"}
+    for number, cell in enumerate(cells):
+        name, tree, value = f"<cell {number}>", ast.parse(cell), None
+        linecache.cache[name] = (len(cell), None, cell.splitlines(keepends=True), name)
+        last = tree.body.pop() if number == len(cells) - 1 and isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, name, "exec"), namespace)
+        if last:
+            value = eval(compile(ast.Expression(last.value), name, "eval"), namespace)
+    return value
+
+
+@pytest.fixture
+def as_in_a_notebook(monkeypatch):
+    """The notebooks' folder as the current one; what cells set for the whole process is set back."""
+    monkeypatch.chdir(ROOT / "notebooks")
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    with matplotlib.rc_context(), torch.random.fork_rng():
+        yield
+    torch.set_default_dtype(dtype)
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(("path", "exercise"), [(path, exercise) for path in NOTEBOOKS for exercise in exercises(path)])
+def test_exercise(path, exercise, as_in_a_notebook):
+    problems = exercise_problems(read(path), exercise)
+    assert not problems, "\n".join([f"{path.name}, exercise {exercise}:", *problems])
+
+
+@pytest.mark.parametrize("command", [["check"], ["format", "--check", "--diff"]], ids=lambda command: command[0])
+def test_ruff(command):
+    run = subprocess.run([sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+# ---- the checks themselves: a good notebook, and bad ones that differ from it in one thing
+
+
+def html_output(markup: str) -> dict:
+    return {"output_type": "display_data", "metadata": {}, "data": {"text/html": markup, "text/plain": "a picture"}}
+
+
+def good() -> Notebook:
+    """A small notebook that passes every check."""
+    img = '<img alt="a loss that falls &gt; slowly" src="data:image/png;base64,iVBORw0KGgo/home/x=">'
+    answer = "```python\ndef half(x):\n    return x / 2\n```"
+    sources = [
+        ("title", "markdown", "# A title\n\n[End](#The-end), [`b`](b.ipynb#Part-of-b), ![a ravine from above](p.png)"),
+        ("imports", "code", "import math"),
+        ("idea", "markdown", "## An idea\n\n```sh\n# [no](link)\n```\nWhy `x[0](y)`? <https://pytorch.org>"),
+        ("idea-plot", "code", "math.pi"),
+        ("idea-time", "code", "# varies: it measures a time\n1"),
+        ("half-stub", "code", "def half(x): ..."),
+        ("half-check", "code", "from utils.checks.concepts import Verdict\n\nVerdict(half(4) == 2, 'half of 4 is 2')"),
+        ("half-solution", "markdown", "<details><summary>Solution</summary>\n\n" + answer + "\n</details>"),
+        ("end", "markdown", "### The `end`\n\n[the guide](README.md#a-guide-really)"),
+    ]  # fmt: skip
+    cells = []
+    for id, kind, text in sources:
+        cell = {"id": id, "cell_type": kind, "metadata": {"slideshow": {"slide_type": "-"}}, "source": text}
+        if kind == "code":
+            cell |= {"execution_count": len([c for c in cells if c["cell_type"] == "code"]) + 1, "outputs": []}
+        if id.startswith("half-"):
+            cell["metadata"] |= {"exercise": "half", "tags": [f"exercise-{id[5:]}"]}
+        cells.append(cell)
+    cells[1]["metadata"]["tags"] = ["setup"]
+    cells[3]["outputs"] = [html_output(f"<p>{img}</p>")]
+    cells[4]["metadata"]["tags"] = ["nbval-ignore-output"]
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    return {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}
+
+
+def by_id(notebook: Notebook, id: str) -> dict:
+    return next(cell for cell in notebook["cells"] if cell["id"] == id)
+
+
+def with_source(id: str, change: Callable[[str], str]) -> Callable[[Notebook], None]:
+    def mutate(notebook: Notebook) -> None:
+        by_id(notebook, id)["source"] = change(by_id(notebook, id)["source"])
+
+    return mutate
+
+
+def plus(id: str, text: str) -> Callable[[Notebook], None]:
+    return with_source(id, lambda source: source + text)
+
+
+def with_output(**output) -> Callable[[Notebook], None]:
+    """Add an output to the cell `idea-plot`."""
+    kind = {"metadata": {}, "output_type": "display_data"} if "data" in output else {}
+    return lambda notebook: by_id(notebook, "idea-plot")["outputs"].append(kind | output)
+
+
+def with_metadata(id: str, **metadata) -> Callable[[Notebook], None]:
+    return lambda notebook: by_id(notebook, id)["metadata"].update(metadata)
+
+
+def with_id(id: str, new: str) -> Callable[[Notebook], None]:
+    return lambda notebook: by_id(notebook, id).update(id=new)
+
+
+def without(id: str) -> Callable[[Notebook], None]:
+    def mutate(notebook: Notebook) -> None:
+        notebook["cells"].remove(by_id(notebook, id))
+        for count, cell in enumerate(code_cells(notebook), start=1):
+            cell["execution_count"] = count
+
+    return mutate
+
+
+def top(**values) -> Callable[[Notebook], None]:
+    return lambda notebook: notebook.update(values)
+
+
+ERROR = {"output_type": "error", "ename": "ValueError", "evalue": "no", "traceback": []}
+STREAM = {"output_type": "stream", "name": "stdout"}
+PICTURE = "iVBORw0KGgo="
+
+BAD: list[tuple[str, Callable[[Notebook], None]]] = [
+    ("valid_format", top(nbformat_minor=4)),
+    ("valid_format", top(unexpected=1)),
+    ("executed_in_order", lambda notebook: by_id(notebook, "half-stub").update(execution_count=None)),
+    ("executed_in_order", lambda notebook: by_id(notebook, "idea-plot").update(execution_count=7)),
+    ("no_errors_and_no_stderr", with_output(**ERROR)),
+    ("no_errors_and_no_stderr", with_output(**STREAM | {"name": "stderr"}, text=["UserWarning: no\n"])),
+    ("ids_are_readable_and_unique", with_id("idea-plot", "Idea_Plot")),
+    ("ids_are_readable_and_unique", with_id("idea-plot", "idea-time")),
+    ("ids_are_readable_and_unique", with_id("idea-plot", "3f9a01bc")),
+    ("ids_are_readable_and_unique", with_id("idea-plot", "0b5f7c1e-9d0a-4c53-8f53-2f1f6d3f9a01")),
+    ("slide_types", with_metadata("idea", slideshow={})),
+    ("slide_types", with_metadata("idea", slideshow={"slide_type": "page"})),
+    ("heading_order", with_source("title", lambda source: source.replace("# A title", "A title"))),
+    ("heading_order", plus("idea", "\n# Another title")),
+    ("heading_order", plus("idea", "\n\nAnother title\n===\n")),
+    ("heading_order", plus("idea", "\n#### Too deep")),
+    ("heading_order", plus("idea", "\n<h4>Too deep</h4>")),
+    ("pictures_have_alt_text", plus("idea", "![](p.png)")),
+    ("pictures_have_alt_text", plus("idea", "![a plot](p.png)")),
+    ("pictures_have_alt_text", plus("idea", '<img src="p.png">')),
+    ("pictures_have_alt_text", with_output(data={"text/html": ['<img alt="a plot" ', f'src="data:,{PICTURE}">']})),
+    ("pictures_have_alt_text", with_output(data={"image/png": PICTURE, "text/plain": "<Figure>"})),
+    ("links_lead_somewhere", plus("idea", "[gone](gone.ipynb)")),
+    ("links_lead_somewhere", plus("idea", "[gone](#Gone)")),
+    ("links_lead_somewhere", plus("idea", "[gone](b.ipynb#part-of-b)")),
+    ("links_lead_somewhere", plus("idea", "[gone](README.md#A-guide,-really)")),
+    ("links_lead_somewhere", plus("idea", "[![a picture that exists](p.png)](gone.png)")),
+    ("links_lead_somewhere", plus("idea", "\n\n[gone]: gone.md\n")),
+    ("links_lead_somewhere", plus("idea", "![a picture that is gone](gone.png)")),
+    ("links_lead_somewhere", plus("idea", "![a picture that is gone](attachment:gone.png)")),
+    ("links_lead_somewhere", plus("idea", "<a href='gone.html'>x</a>")),
+    ("links_lead_somewhere", plus("idea", "[served elsewhere](/lab/tree/b.ipynb)")),
+    ("links_lead_somewhere", with_output(data={"text/html": '<a href="gone.html">x</a>'})),
+    ("code_cells_are_short", with_source("idea-plot", lambda source: "\n".join(["math.pi"] * 26))),
+    ("text_cells_are_short", plus("idea", " word" * 161)),
+    ("no_machine_in_it", plus("idea-plot", "\nopen('/tmp/x')")),
+    ("no_machine_in_it", plus("idea", "It is in C:\\Users\\me.")),
+    ("no_machine_in_it", with_output(**STREAM, text=["in /home/me/", "x\n"])),
+    ("no_machine_in_it", with_output(data={"text/plain": ["lib/python3/site-packages/torch"]})),
+    ("no_machine_in_it", with_output(data={"text/plain": "<object object at 0x7f5e14c0a2b0>"})),
+    ("no_widget_state", lambda notebook: notebook["metadata"].update(widgets={})),
+    ("sizes", with_output(**STREAM, text="x" * 400_000)),
+    ("sizes", lambda notebook: by_id(notebook, "idea-plot").update(outputs=[STREAM | {"text": "x" * 390_000}] * 16)),
+    ("kernel_is_python3", top(metadata={})),
+    ("kernel_is_python3", top(metadata={"kernelspec": {"name": "conda-env-x", "display_name": "x"}})),
+    ("set_up_comes_first", with_metadata("imports", tags=[])),
+    ("set_up_comes_first", lambda notebook: notebook["cells"].__setitem__(slice(1, 1), [
+        by_id(notebook, "title") | {"id": f"prose-{i}", "source": "Prose."} for i in range(3)
+    ])),
+    ("no_trailing_semicolon", plus("idea-plot", ";\n")),
+    ("exemptions_have_a_reason", with_metadata("idea-plot", tags=["nbval-ignore-output"])),
+    ("exemptions_have_a_reason", plus("idea-plot", "\n# NBVAL_IGNORE_OUTPUT")),
+    ("exemptions_have_a_reason", with_metadata("idea-time", tags=["nbval-skip"])),
+    ("exemptions_have_a_reason", with_metadata("idea-time", tags=[])),
+    ("exercises_are_complete", without("half-check")),
+    ("exercises_are_complete", without("half-solution")),
+    ("exercises_are_complete", with_metadata("half-check", exercise="third")),
+    ("exercises_are_complete", with_metadata("half-check", exercise=None)),
+    ("exercises_are_complete", with_metadata("half-check", tags=[])),
+    ("exercises_are_complete", with_metadata("half-check", tags=["exercise-solution"])),
+    ("exercises_are_complete", with_source("half-solution", lambda source: source.replace("<summary>", ""))),
+    ("exercises_are_complete", plus("half-solution", "\n```python\n1\n```")),
+]  # fmt: skip
+
+
+@pytest.fixture
+def beside(tmp_path) -> Path:
+    """Where the small notebooks lie: with a picture, another notebook and a Markdown file to link to."""
+    (tmp_path / "p.png").write_bytes(b"")
+    (tmp_path / "README.md").write_text("# A guide, really\n")
+    other = {"cells": [{"cell_type": "markdown", "metadata": {}, "source": ["# B\n", "## *Part* of b"]}]}
+    (tmp_path / "b.ipynb").write_text(json.dumps(other))
+    return tmp_path / "a.ipynb"
+
+
+def failing(notebook: Notebook, path: Path) -> dict[str, list[str]]:
+    path.write_text(json.dumps(notebook))
+    messages = {title: list(check(copy.deepcopy(notebook), path)) for title, check in CHECKS.items()}
+    return {title: found for title, found in messages.items() if found}
+
+
+def test_a_good_notebook_passes_every_check(beside):
+    assert failing(good(), beside) == {}
+
+
+@pytest.mark.parametrize(("expected", "mutate"), BAD, ids=[f"{i}-{title}" for i, (title, _) in enumerate(BAD)])
+def test_a_bad_notebook_fails_its_check_and_no_other(beside, expected, mutate):
+    notebook = good()
+    mutate(notebook)
+    assert list(failing(notebook, beside)) == [expected]
+
+
+def test_every_check_is_shown_to_fail():
+    assert {title for title, _ in BAD} == set(CHECKS)
+
+
+def test_a_message_names_the_cell(beside):
+    notebook = good()
+    plus("idea", "[gone](gone.ipynb)")(notebook)
+    assert failing(notebook, beside) == {"links_lead_somewhere": ["cell idea: gone.ipynb: no such file"]}
+
+
+def test_a_good_exercise_passes():
+    assert exercise_problems(good(), "half") == []
+
+
+@pytest.mark.parametrize(
+    ("mutate", "message"),
+    [
+        (
+            with_source("half-stub", lambda source: "def half(x): return x / 2"),
+            "the stub passes the check: half of 4 is 2",
+        ),
+        (with_source("half-solution", lambda source: source.replace("x / 2", "x / 3")), "the solution fails the check"),
+        (with_source("half-check", lambda source: "half(4) == 2"), "the check ends in False, expected a Verdict"),
+        (with_source("half-check", lambda source: "half(4)\nx = 1"), "the check ends in None, expected a Verdict"),
+        (with_source("half-check", lambda source: f"half(4) + 0\n{source}"), "with the stub, a cell raises TypeError"),
+        (with_source("half-check", lambda source: source.replace("half of 4 is 2", " ")), "no words for a student"),
+        (with_source("half-check", lambda source: source.replace("half of 4 is 2", "TypeError: x")), "no words"),
+        (without("half-solution"), "no cell is tagged exercise-solution"),
+        (without("half-check"), "no cell is tagged exercise-check"),
+        (with_source("imports", lambda source: "%matplotlib inline"), "with the stub, a cell raises SyntaxError"),
+    ],
+)
+def test_a_bad_exercise_is_noticed(mutate, message):
+    notebook = good()
+    mutate(notebook)
+    assert message in exercise_problems(notebook, "half")[0]

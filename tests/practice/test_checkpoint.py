@@ -1,0 +1,347 @@
+"""A run that was killed goes on bit for bit; a file that is damaged or of another run changes nothing at all."""
+
+import copy
+import random
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn, optim
+from torch.nn import functional as F
+from torch.optim import lr_scheduler
+
+from utils.guard import same
+from utils.practice import checkpoint
+from utils.practice.checkpoint import Batches, CheckpointError, restore, save
+
+STEPS = 24
+X = torch.randn(50, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+Y = torch.randint(3, (50,), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(autouse=True)
+def as_it_was():
+    """One thread, which is fastest here; and the other tests get the global generators back."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()
+    yield
+    torch.set_rng_state(before[0])
+    random.setstate(before[1])
+    np.random.set_state(before[2])
+    torch.set_num_threads(threads)
+
+
+def network(width=6):
+    layers = [nn.Conv2d(1, width, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.Flatten()]
+    return nn.Sequential(*layers, nn.Dropout(0.3), nn.Linear(4 * width, 3))
+
+
+ADAMW = partial(optim.AdamW, lr=0.01)
+ONE_CYCLE = partial(lr_scheduler.OneCycleLR, max_lr=0.02, total_steps=STEPS)
+
+
+def new_run(
+    make_optimizer=ADAMW,
+    make_scheduler=ONE_CYCLE,
+    *,
+    seed=0,
+    width=6,
+    batch_size=8,
+) -> dict:
+    for set_seed in (torch.manual_seed, random.seed, np.random.seed):
+        set_seed(seed)
+    model = network(width)
+    optimizer = make_optimizer(model.parameters())
+    batches = Batches(len(X), batch_size, seed=seed)
+    return {"model": model, "optimizer": optimizer, "scheduler": make_scheduler(optimizer), "batches": batches}
+
+
+def train(run: dict, first: int, last: int) -> list[float]:
+    losses = []
+    for _ in range(first, last):
+        rows = next(run["batches"])
+        noise = torch.randn(len(rows), 1, 1, 1) * random.random() * np.random.rand()  # all three generators
+        loss = F.cross_entropy(run["model"](X[rows] + noise), Y[rows])
+        run["optimizer"].zero_grad()
+        loss.backward()
+        run["optimizer"].step()
+        if isinstance(run["scheduler"], lr_scheduler.ReduceLROnPlateau):
+            run["scheduler"].step(loss.item())
+        else:
+            run["scheduler"].step()
+        losses.append(loss.item())
+    return losses
+
+
+def state(run: dict) -> dict:
+    """All that a checkpoint must not touch when it fails, the global generators included."""
+    parts = {name: copy.deepcopy(part.state_dict()) for name, part in run.items()}
+    return parts | {"random": [torch.get_rng_state(), list(random.getstate()), list(np.random.get_state())]}
+
+
+def warm_then_cosine(optimizer):
+    parts = [lr_scheduler.LinearLR(optimizer, 0.1, total_iters=5), lr_scheduler.CosineAnnealingLR(optimizer, 19)]
+    return lr_scheduler.SequentialLR(optimizer, parts, milestones=[5])
+
+
+@pytest.mark.parametrize(
+    "make_optimizer",
+    [
+        partial(optim.SGD, lr=0.05, momentum=0.9),
+        partial(optim.AdamW, lr=0.01),
+        partial(optim.Adam, lr=0.01, amsgrad=True, fused=True),
+        partial(optim.RMSprop, lr=0.003, momentum=0.5),
+    ],
+    ids=["SGD", "AdamW", "Adam fused", "RMSprop"],
+)
+@pytest.mark.parametrize(
+    "make_scheduler",
+    [
+        partial(lr_scheduler.OneCycleLR, max_lr=0.02, total_steps=STEPS, cycle_momentum=False),
+        warm_then_cosine,
+        partial(lr_scheduler.ReduceLROnPlateau, patience=1),
+    ],
+    ids=["OneCycle", "warm-up and cosine", "plateau"],
+)
+@pytest.mark.parametrize("killed_at", [1, 5, 6, 17])  # 50 rows in batches of 8: a pass ends after 6 steps
+def test_a_killed_run_goes_on_bit_for_bit(tmp_path, make_optimizer, make_scheduler, killed_at):
+    through = new_run(make_optimizer, make_scheduler)
+    losses = train(through, 0, STEPS)
+
+    killed = new_run(make_optimizer, make_scheduler)
+    before = train(killed, 0, killed_at)
+    save(tmp_path / "run.pt", killed, step=killed_at, notes={"losses": before})
+    resumed = new_run(make_optimizer, make_scheduler, seed=9)  # nothing can come from the same seed
+    step, notes = restore(tmp_path / "run.pt", resumed)
+    assert step == killed_at
+    assert notes["losses"] + train(resumed, step, STEPS) == losses
+    assert same(state(through), state(resumed))
+
+
+def test_what_was_saved_is_not_shared_with_the_run(tmp_path):
+    run = new_run()
+    train(run, 0, 3)
+    save(tmp_path / "run.pt", run, step=3)
+    at_three = state(run)
+    train(run, 3, 6)
+    restore(tmp_path / "run.pt", run)
+    assert same(at_three, state(run))
+    train(run, 3, 6)
+    restore(tmp_path / "run.pt", run)  # twice from one file
+    assert same(at_three, state(run))
+
+
+def test_a_generator_is_a_part(tmp_path):
+    generator = torch.Generator().manual_seed(5)
+    save(tmp_path / "g.pt", {"noise": generator}, step=0)
+    expected = torch.rand(3, generator=generator)
+    other = torch.Generator()
+    restore(tmp_path / "g.pt", {"noise": other})
+    assert torch.equal(torch.rand(3, generator=other), expected)
+
+
+def test_torch_alone_reads_the_file(tmp_path):
+    run = new_run()
+    save(tmp_path / "run.pt", run, step=0)
+    content = torch.load(tmp_path / "run.pt", weights_only=True)
+    assert same(dict(run["model"].state_dict()), dict(content["parts"]["model"]))
+
+
+# ---- files that must not be restored
+
+
+@pytest.fixture
+def saved(tmp_path):
+    run = new_run()
+    train(run, 0, 3)
+    save(tmp_path / "run.pt", run, step=3)
+    return tmp_path / "run.pt"
+
+
+def refused(path, run) -> str:
+    """The message with which `path` is refused, once it is known that nothing has changed by it."""
+    train(run, 0, 2)  # so that every part has a state to lose
+    before = state(run)
+    with pytest.raises(CheckpointError) as error:
+        restore(path, run)
+    assert same(before, state(run))
+    return str(error.value)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.001, 0.3, 0.9, -1], ids=str)
+def test_a_truncated_file_is_refused(saved, keep):
+    raw = saved.read_bytes()
+    saved.write_bytes(raw[: int(keep * len(raw)) if keep >= 0 else -1])
+    assert "cut off" in refused(saved, new_run())
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_flipped_bit_is_refused(saved, seed):
+    raw = bytearray(saved.read_bytes())
+    place = random.Random(seed).randrange(8 * len(raw))
+    raw[place // 8] ^= 1 << place % 8
+    saved.write_bytes(bytes(raw))
+    assert "damaged" in refused(saved, new_run())
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    assert "gone.pt cannot be read: No such file" in refused(tmp_path / "gone.pt", new_run())
+
+
+def test_a_file_of_another_program_is_refused(tmp_path):
+    torch.save({"model": 1}, tmp_path / "other.pt")
+    assert "another program" in refused(tmp_path / "other.pt", new_run())
+
+
+class Payload:
+    def __reduce__(self):
+        return exec, ("import builtins; builtins.exploded = True",)
+
+
+def write_with_digest(path, content):
+    torch.save(content, path)
+    raw = path.read_bytes()
+    path.write_bytes(raw + b"\nsha256 " + checkpoint.hashlib.sha256(raw).hexdigest().encode())
+
+
+def test_code_in_a_file_is_not_run(tmp_path):
+    write_with_digest(tmp_path / "evil.pt", {"format": 1, "model": Payload()})
+    assert "holds more than data" in refused(tmp_path / "evil.pt", new_run())
+    import builtins
+
+    assert not hasattr(builtins, "exploded")
+
+
+def test_a_later_format_is_refused(tmp_path):
+    write_with_digest(tmp_path / "later.pt", {"format": 2})
+    assert "another format" in refused(tmp_path / "later.pt", new_run())
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (
+            partial(new_run, width=7),
+            ["`model`, `0.weight`: float32 (6, 1, 3, 3) in the file, float32 (7, 1, 3, 3) here"],
+        ),
+        (partial(new_run, partial(optim.SGD, lr=0.1, momentum=0.9)), ["saved from AdamW, here it is SGD"]),
+        (partial(new_run, make_scheduler=warm_then_cosine), ["saved from OneCycleLR, here it is SequentialLR"]),
+        (partial(new_run, batch_size=9), ["`batches` refuses its state", "batches of 8", "batches of 9"]),
+        (
+            partial(new_run, lambda params: optim.AdamW([{"params": [p]} for p in params])),
+            ["group 0 parameter 1", "no group"],
+        ),
+    ],
+    ids=["model", "optimizer", "scheduler", "batch size", "groups"],
+)
+def test_the_file_of_another_run_is_refused(saved, other, words):
+    message = refused(saved, other())
+    assert all(word.replace("no group", "lacks group") in message for word in words), message
+
+
+def test_a_model_with_one_layer_more_is_refused(saved):
+    run = new_run()
+    run["model"].append(nn.Linear(3, 3))
+    message = refused(saved, run)
+    assert "`model` lacks `6.weight` in the file" in message and "`6.bias`" in message
+
+
+def test_a_model_with_one_layer_less_is_refused(saved):
+    run = new_run()
+    del run["model"][5]
+    run["model"][4] = nn.LazyLinear(3)
+    run["model"][4](torch.zeros(1, 24))
+    assert "`model` has no `5.weight`, the file has" in refused(saved, run)
+
+
+@pytest.mark.parametrize("name", ["model", "optimizer", "scheduler", "batches"])
+def test_a_part_that_is_missing_on_either_side_is_named(saved, name, tmp_path):
+    fewer = {key: part for key, part in new_run().items() if key != name}
+    save(tmp_path / "fewer.pt", fewer, step=0)
+    assert f"`{name}` is not in the file" in refused(tmp_path / "fewer.pt", new_run())
+    with pytest.raises(CheckpointError, match=f"`{name}` is in the file, but nobody asks for it"):
+        restore(saved, fewer)
+
+
+class Stubborn(Batches):
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        if state["place"] == 24:  # that of the file
+            raise RuntimeError("not today")
+
+
+def test_a_part_that_fails_half_way_is_put_back(saved):
+    run = new_run()
+    run["batches"].__class__ = Stubborn
+    content = torch.load(saved, weights_only=True)
+    content["kinds"]["batches"] = "Stubborn"
+    write_with_digest(saved, content)
+    assert "`batches` refuses its state, so nothing was restored: RuntimeError: not today" in refused(saved, run)
+
+
+def test_torchs_own_loading_would_leave_a_half_loaded_model():
+    """Why restore() looks first: load_state_dict copies what fits, then raises."""
+    donor, model = network(6), network(6)
+    wrong = dict(donor.state_dict(), **{"5.weight": torch.zeros(3, 99)})
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        model.load_state_dict(wrong)
+    assert torch.equal(model[0].weight, donor[0].weight) and not torch.equal(model[5].weight, donor[5].weight)
+
+
+# ---- files that must not be written
+
+
+@pytest.mark.parametrize("at", ["save", "fsync", "replace"])
+def test_a_failed_save_leaves_the_older_file_and_no_rubbish(saved, monkeypatch, at):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    before = saved.read_bytes()
+    monkeypatch.setattr(torch if at == "save" else checkpoint.os, at, fail)
+    with pytest.raises(CheckpointError, match=r"run\.pt was not written: OSError: .*No space left"):
+        save(saved, new_run(), step=9)
+    assert saved.read_bytes() == before and list(saved.parent.iterdir()) == [saved]
+
+
+def test_what_could_not_be_read_back_is_not_written(saved):
+    before = saved.read_bytes()
+    with pytest.raises(CheckpointError, match=r"cannot be read back, so run\.pt was not written"):
+        save(saved, new_run(), step=9, notes={"when": np.float64})
+    assert saved.read_bytes() == before and list(saved.parent.iterdir()) == [saved]
+
+
+def test_a_part_without_a_state_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match="`loader` is a list: it has no state_dict"):
+        save(tmp_path / "x.pt", {"loader": [1]}, step=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(CheckpointError, match=r"x\.pt was not written: FileNotFoundError"):
+        save(tmp_path / "gone" / "x.pt", {}, step=0)
+
+
+# ---- the order of the rows
+
+
+def test_batches_visit_every_row_once_per_pass():
+    batches = Batches(12, 4, seed=0)
+    for _ in range(3):
+        assert sorted(torch.cat([next(batches) for _ in range(3)]).tolist()) == list(range(12))
+
+
+def test_batches_depend_on_their_seed_alone():
+    torch.manual_seed(0)
+    first = [next(b).tolist() for b in [Batches(20, 6, seed=3)] for _ in range(5)]
+    torch.manual_seed(1)
+    again = [next(b).tolist() for b in [Batches(20, 6, seed=3)] for _ in range(5)]
+    other = [next(b).tolist() for b in [Batches(20, 6, seed=4)] for _ in range(5)]
+    assert first == again != other
+
+
+@pytest.mark.parametrize("batch_size", [0, 13])
+def test_a_batch_size_that_cannot_be_is_refused(batch_size):
+    with pytest.raises(ValueError, match="use 1 to 12"):
+        Batches(12, batch_size, seed=0)

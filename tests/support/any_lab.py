@@ -1,0 +1,267 @@
+"""What every lab must stand, whichever it is: all that a hand can do to it in a minute, and everybody's eyes.
+
+A module with the fixtures `case`, `notebook` (the lab after run-all in JupyterLab) and `twin` (the same lab in Python)
+has these tests by naming the two classes. `both_ends` and `random_moves` serve the live deck too.
+"""
+
+import contextlib
+import random
+from collections.abc import Iterator
+
+import nbformat
+import pytest
+from matplotlib.colors import to_hex
+from playwright.sync_api import Browser, Locator, TimeoutError, expect
+
+from tests.support.axe import contrast, findings
+from tests.support.jupyter_page import Jupyter, NotebookPage, write_notebook
+from tests.support.lab_pictures import Case, assert_same_background
+
+KEYS = ("Home", "End", "PageUp", "PageDown", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown")
+THEMES = ("JupyterLab Light", "JupyterLab Dark")
+UNNAMED = ".workshop-lab .noUi-handle:not([aria-label])"
+WARNED = "warned.txt"
+# What a callback warns of is in no cell's output: the kernel writes it beside the notebook.
+NOTE_WARNINGS = f"""import warnings
+
+def note(message, category, filename, lineno, file=None, line=None):
+    with open("{WARNED}", "a") as told:
+        print(category.__name__, filename, lineno, message, file=told)
+
+warnings.showwarning = note"""
+
+
+def opened(browser: Browser, jupyter: Jupyter, case: Case) -> Iterator[NotebookPage]:
+    """A notebook with this lab, after run-all."""
+    name = case.make.__name__
+    (jupyter.root / WARNED).write_text("")
+    write_notebook(jupyter.root / "lab.ipynb", f"{NOTE_WARNINGS}\nfrom utils.labs import {name}", f"{name}()")
+    notebook = NotebookPage.open(browser, jupyter, "lab.ipynb")
+    notebook.run_all()
+    expect(notebook.handle("step")).to_be_visible(timeout=30_000)
+    expect(notebook.handle(case.slider)).to_be_visible(timeout=30_000)
+    expect(notebook.page.locator(UNNAMED)).to_have_count(0)
+    yield notebook
+    notebook.page.close()
+
+
+# ---- moves
+
+
+SHOWN = """() => [...document.querySelectorAll(".workshop-lab :is(.noUi-handle, select, input[type=checkbox])")]
+  .filter((each) => each.checkVisibility({ visibilityProperty: true }) && each.getAttribute("aria-label") !== "step")
+  .map((each) => each.matches("select")
+    ? ["combobox", each.getAttribute("aria-label") || each.labels[0].innerText.trim()]
+    : each.matches("input") ? ["checkbox", each.getAttribute("aria-label") || each.closest("label").innerText.trim()]
+    : ["slider", each.getAttribute("aria-label")])"""
+
+
+def control(page: NotebookPage, role: str, name: str) -> Locator:
+    return page.page.locator(".workshop-lab").get_by_role(role, name=name, exact=True)
+
+
+def drag(page: NotebookPage, name: str) -> None:
+    """Pull a slider's handle, which is at its left end, to two thirds of its track."""
+    handle = page.handle(name)
+    handle.scroll_into_view_if_needed()
+    box, track = (
+        handle.bounding_box(),
+        handle.locator("xpath=ancestor::*[contains(@class, 'noUi-base')]").bounding_box(),
+    )
+    y = box["y"] + box["height"] / 2
+    page.page.mouse.move(box["x"] + box["width"] / 2, y)
+    page.page.mouse.down()
+    page.page.mouse.move(track["x"] + 0.66 * track["width"], y, steps=4)
+    page.page.mouse.up()
+
+
+def at_one_end(page: NotebookPage, case: Case, twin, end: str) -> None:
+    """All sliders at one end ("Home" or "End"), and the picture is that of their values."""
+    for role, name in page.page.evaluate(SHOWN):
+        if role == "slider":
+            control(page, role, name).press(end)
+    case.agrees(page, twin)
+
+
+def random_moves(page: NotebookPage, case: Case, twin, moves: int) -> None:
+    """Any control, any key; now and then, and at last, the picture must be that of the controls' values."""
+    draw = random.Random(0)
+    seen, moved = set(), 0
+    for move in range(1, moves + 1):
+        role, name = draw.choice(page.page.evaluate(SHOWN))
+        each, soon = control(page, role, name), {"timeout": 3_000}
+        with contextlib.suppress(TimeoutError):  # an earlier choice may just have taken this control away
+            if role == "slider":
+                each.press(draw.choice(KEYS), **soon)
+            elif role == "checkbox":
+                each.click(**soon)
+            else:
+                each.select_option(draw.choice(each.locator("option").all_inner_texts()), **soon)
+                page.page.wait_for_timeout(300)  # other controls come and go: a key must not meet one that goes
+            moved += 1
+        if move % case.check_every == 0 or move == moves:
+            case.agrees(page, twin)
+            seen.add(page.alt)
+    assert moved > 0.9 * moves
+    assert len(seen) > moves // case.check_every / 2  # it was not one picture all along
+
+
+class AnyLab:
+    """The tests go in this order: the last leaves the page without a kernel."""
+
+    @pytest.mark.parametrize("end", ["Home", "End"])
+    def test_all_sliders_at_one_end(self, notebook, case, twin, end):
+        at_one_end(notebook, case, twin, end)
+
+    def test_every_slider_answers_the_mouse(self, notebook, case, twin):
+        for role, name in notebook.page.evaluate(SHOWN):
+            if role == "slider":
+                notebook.handle(name).press("Home")
+                lowest = notebook.readout(name).inner_text()
+                drag(notebook, name)
+                assert notebook.readout(name).inner_text() != lowest, name
+        case.agrees(notebook, twin)
+
+    def test_the_mouse_stops_the_steps_and_moves_them(self, notebook):
+        notebook.handle("step").press("End")
+        last = notebook.readout("step").inner_text()
+        notebook.page.locator(".workshop-lab").get_by_role("button", name="stop", exact=True).click()
+        expect(notebook.readout("step")).to_have_text("0")
+        drag(notebook, "step")
+        assert 0 < int(notebook.readout("step").inner_text()) < int(last)
+        notebook.handle("step").press("End")
+
+    def test_the_number_beside_a_slider_is_no_field(self, notebook):
+        beside = notebook.page.locator(".workshop-lab .widget-readout")
+        assert beside.count() == notebook.page.locator(".workshop-lab .widget-slider").count() > 0
+        for each in beside.all():
+            assert not each.evaluate("each => { each.focus(); return document.activeElement === each; }")
+
+    def test_the_still_part_is_seen(self, notebook, case, twin):
+        case.agrees(notebook, twin)
+        assert_same_background(notebook, twin)
+
+    def test_random_moves(self, notebook, case, twin):
+        random_moves(notebook, case, twin, 200)
+        assert_same_background(notebook, twin)
+
+    def test_a_restarted_kernel_runs_it_again(self, notebook, case, twin):
+        handles = notebook.page.locator(".workshop-lab .noUi-handle[aria-label]")
+        before = handles.count()
+        notebook.menu("Kernel", "Restart Kernel and Run All Cells…")
+        notebook.page.locator(".jp-Dialog button.jp-mod-accept").last.click()
+        last = notebook.page.locator(".jp-CodeCell .jp-InputPrompt").last
+        expect(last).to_have_text("[*]:", timeout=60_000)  # not yet the lab of the kernel before
+        expect(last).to_have_text("[2]:", timeout=60_000)
+        fresh = case.make()
+        fresh.still()  # where the lab trains, until that is done
+        plot = notebook.page.locator("svg.workshop-plot").first
+        expect(plot).to_have_attribute("aria-label", fresh.plot.frame["alt"], timeout=60_000)
+        expect(handles).to_have_count(before, timeout=60_000)  # the controls come after the picture, one by one
+        expect(notebook.page.locator(UNNAMED)).to_have_count(0)
+        case.agrees(notebook, twin)
+        notebook.handle(case.slider).press("Home")
+        notebook.handle(case.slider).press("ArrowRight")
+        case.agrees(notebook, twin)
+
+    def test_nothing_of_this_was_an_error_or_a_warning(self, notebook, jupyter):
+        assert notebook.errors == []
+        told = (jupyter.root / WARNED).read_text()
+        assert told == "", told
+        outputs = notebook.page.locator(
+            "[data-mime-type='application/vnd.jupyter.stderr'], .jp-RenderedText[data-mime-type*=err]"
+        )
+        expect(outputs).to_have_count(0)
+
+    def test_without_a_kernel_the_step_still_moves_and_a_reader_sees_the_still_picture(
+        self, notebook, case, browser, jupyter
+    ):
+        saved = jupyter.root / "lab.ipynb"
+        notebook.save(saved)
+        notebook.menu("Kernel", "Shut Down Kernel")
+        expect(notebook.page.get_by_text("No Kernel").first).to_be_visible()
+        drawn = []
+        for key in ("End", "Home"):
+            notebook.handle("step").press(key)
+            paths = notebook.page.locator("svg.workshop-plot path")
+            drawn.append(paths.evaluate_all("all => all.map(each => each.getAttribute('d'))"))
+        assert drawn[0] != drawn[1]
+
+        content = nbformat.read(saved, as_version=4)
+        assert "widgets" not in content.metadata and "lab-still" in str(content.cells[1].outputs)
+        content.cells.append(nbformat.v4.new_markdown_cell("Changed, so Jupyter does not trust it.", id="new"))
+        nbformat.write(content, jupyter.root / "read.ipynb")
+        reader = NotebookPage.open(browser, jupyter, "read.ipynb")
+        still = reader.page.locator("img.lab-still")
+        expect(still).to_be_visible()
+        assert still.evaluate("image => image.naturalWidth") > 1000
+        assert still.get_attribute("alt") == case.make().still().alt
+        expect(reader.page.locator("svg.workshop-plot")).to_have_count(0)
+        reader.page.close()
+
+
+# ---- everybody's eyes
+
+
+LOOK = """selector => { const look = getComputedStyle(document.querySelector(selector));
+  return { outline: look.outlineColor, style: look.outlineStyle, width: look.outlineWidth,
+           background: look.backgroundColor }; }"""
+WIDE = """() => [...document.querySelectorAll(".workshop-lab, .workshop-lab *")].filter((each) => {
+  const room = each.closest(".jp-OutputArea-output").getBoundingClientRect(), box = each.getBoundingClientRect();
+  return box.width && box.right > room.right + 1 && !each.closest("svg svg, .noUi-target"); })
+  .map((each) => each.className.toString() + " " + each.textContent.slice(0, 40))"""
+
+
+def hexed(css: str) -> str:
+    return to_hex([int(part) / 255 for part in css[css.index("(") + 1 : -1].split(",")[:3]])
+
+
+def toggle_file_browser(page) -> None:
+    page.evaluate("document.activeElement.blur()")  # a lab keeps the keys for itself
+    page.keyboard.press("ControlOrMeta+b")
+
+
+@pytest.mark.parametrize("theme", THEMES, scope="class")  # all tests in one theme, then all in the other
+class AnyLabInBothThemes:
+    def test_axe_finds_nothing_wrong(self, notebook, theme):
+        notebook.choose_theme(theme)
+        assert findings(notebook.page, ".workshop-lab") == []
+
+    def test_axe_would_find_an_unnamed_control(self, notebook, case, theme):
+        notebook.choose_theme(theme)
+        handle = notebook.page.locator(f".workshop-lab .noUi-handle[aria-label='{case.slider}']").element_handle()
+        handle.evaluate("each => each.removeAttribute('aria-label')")
+        found = findings(notebook.page, ".workshop-lab")
+        handle.evaluate("(each, name) => each.setAttribute('aria-label', name)", case.slider)
+        assert any("aria-input-field-name" in each for each in found)
+
+    def test_controls_and_the_focus_stand_out_from_the_page(self, notebook, case, theme):
+        notebook.choose_theme(theme)
+        page = "#111111" if theme == "JupyterLab Dark" else "#ffffff"
+        notebook.handle(case.slider).press("Home")  # from the keyboard: a focus from the mouse need not be shown
+        for kind in (".noUi-handle", "select", "textarea", "button", "input[type=checkbox]"):
+            each = notebook.page.locator(f".workshop-lab {kind}").filter(visible=True)
+            if each.count():
+                each.first.focus()
+                look = notebook.page.evaluate(LOOK, f".workshop-lab {kind}:focus")
+                assert look["style"] == "solid" and float(look["width"].removesuffix("px")) >= 2, kind
+                assert contrast(hexed(look["outline"]), page) >= 3, kind
+        track = notebook.page.evaluate(LOOK, ".workshop-lab .noUi-target")
+        assert contrast(hexed(track["background"]), page) >= 3
+
+    def test_at_200_percent_it_needs_no_scrolling_sideways(self, notebook, case, twin, theme):
+        notebook.choose_theme(theme)
+        page, before = notebook.page, notebook.page.viewport_size
+        toggle_file_browser(page)  # a narrow page has no room for it
+        expect(page.locator("#jp-left-stack")).to_be_hidden()
+        page.set_viewport_size({"width": 700, "height": 500})  # 1400 × 1000 at 200 %
+        page.wait_for_timeout(300)
+        assert (wide := page.evaluate(WIDE)) == [], wide
+        seen = []
+        for key in ("Home", "End"):
+            notebook.handle(case.slider).press(key)
+            case.agrees(notebook, twin)
+            seen.append(notebook.alt)
+        assert seen[0] != seen[1]
+        page.set_viewport_size(before)
+        toggle_file_browser(page)

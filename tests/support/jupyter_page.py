@@ -1,0 +1,183 @@
+"""A real JupyterLab and a real Chromium, for the tests of the labs and benchmarks/labs.py."""
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+import nbformat
+import pytest
+from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_playwright
+
+from tools.deck.pdf import FLAGS
+
+ROOT = Path(__file__).parents[2]
+
+
+class NoChromium(Exception):
+    """There is no Chromium to drive, and where one was looked for."""
+
+
+def missing(reason: str) -> NoReturn:
+    """What a test needs is not on this machine. In CI, whatever $CI says, the test fails, elsewhere it is skipped."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium: $CHROMIUM, else the one on the PATH, else the one that Playwright installed."""
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        except Error as error:
+            raise NoChromium(
+                "no Chromium to drive: set CHROMIUM to its path, put `chromium` on the PATH, or run "
+                f"`python -m playwright install chromium` ({str(error).splitlines()[0]})"
+            ) from error
+        with contextlib.closing(browser):
+            yield browser
+
+
+@dataclass(frozen=True)
+class Jupyter:
+    """A running JupyterLab: its folder of notebooks and its address."""
+
+    root: Path
+    url: str
+    token: str
+
+    def address(self, notebook: str) -> str:
+        return f"{self.url}/lab/tree/{notebook}?token={self.token}&reset"
+
+
+@contextlib.contextmanager
+def jupyter_lab(folder: Path) -> Iterator[Jupyter]:
+    """JupyterLab of the running Python, which sees only `folder/notebooks` and keeps all it writes in `folder`."""
+    root, token = folder / "notebooks", secrets.token_hex(16)
+    root.mkdir(exist_ok=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = {
+        "JUPYTER_CONFIG_DIR": folder / "config",
+        "JUPYTER_RUNTIME_DIR": folder / "runtime",
+        "JUPYTERLAB_SETTINGS_DIR": folder / "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": folder / "workspaces",
+        "IPYTHONDIR": folder / "ipython",
+    }
+    command = [
+        *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"),
+        *(f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={token}", "--ServerApp.port_retries=0"),
+        *("--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"),
+        *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
+    ]
+    environment = os.environ | {name: str(path) for name, path in own.items()}
+    log = folder / "jupyter.log"
+    with log.open("w") as output:
+        server = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            _await_server(server, f"http://127.0.0.1:{port}/api", log)
+            yield Jupyter(root, f"http://127.0.0.1:{port}", token)
+        finally:
+            server.terminate()  # it ends its kernels
+            try:
+                server.wait(15)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def _await_server(server: subprocess.Popen, url: str, log: Path) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
+
+
+def write_notebook(path: Path, *sources: str) -> None:
+    cells = [nbformat.v4.new_code_cell(source, id=f"cell-{i}") for i, source in enumerate(sources)]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
+
+
+@dataclass
+class NotebookPage:
+    """A notebook open in JupyterLab, and what its console reported as errors."""
+
+    page: Page
+    errors: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, browser: Browser, jupyter: Jupyter, notebook: str) -> "NotebookPage":
+        self = cls(browser.new_page(viewport={"width": 1400, "height": 1000}))
+        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.goto(jupyter.address(notebook))
+        self.page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
+        return self
+
+    def menu(self, name: str, item: str) -> None:
+        self.page.get_by_role("menuitem", name=name, exact=True).click()
+        self.page.get_by_role("menuitem", name=item, exact=True).click()
+
+    def run_all(self, shown: str = "svg.workshop-plot") -> None:
+        """Run every cell and wait until what `shown` selects is there."""
+        expect(self.page.locator(".jp-Toolbar-kernelName").first).to_contain_text("Python 3", timeout=30_000)
+        never_run = self.page.locator(".jp-CodeCell .jp-InputPrompt").first.filter(has_text="[ ]")
+        for _ in range(3):  # JupyterLab drops the request, without a word, while its kernel is still connecting
+            self.page.locator(".jp-Notebook .jp-Cell").first.click()
+            self.menu("Run", "Run All Cells")
+            try:
+                expect(never_run).to_have_count(0, timeout=8_000)
+                break
+            except AssertionError:
+                continue
+        self.page.locator(shown).first.wait_for(timeout=60_000)
+
+    def choose_theme(self, theme: str) -> None:
+        """As a user does: in the menu of settings."""
+        light = str("Light" in theme).lower()
+        if self.page.evaluate("document.body.dataset.jpThemeLight") == light:
+            return
+        self.page.get_by_role("menuitem", name="Settings", exact=True).click()
+        items = self.page.locator(".lm-Menu-item")
+        items.filter(has_text=re.compile(r"^Theme\s*$")).hover()
+        items.filter(has_text=re.compile(rf"^{theme}\s*$")).click()
+        self.page.wait_for_function("light => document.body.dataset.jpThemeLight === light", arg=light)
+
+    def save(self, path: Path) -> None:
+        before = path.stat().st_mtime_ns
+        self.page.locator(".jp-Notebook .jp-Cell").first.click()
+        self.page.keyboard.press("ControlOrMeta+s")
+        end = time.monotonic() + 20
+        while path.stat().st_mtime_ns == before:
+            if time.monotonic() > end:
+                raise RuntimeError(f"{path.name} was not saved")
+            self.page.wait_for_timeout(50)
+
+    def handle(self, label: str) -> Locator:
+        return self.page.get_by_role("slider", name=label, exact=True)
+
+    def readout(self, label: str) -> Locator:
+        """The number beside a slider."""
+        return self.page.locator(".widget-slider").filter(has=self.handle(label)).locator(".widget-readout")
+
+    @property
+    def alt(self) -> str:
+        return self.page.locator("svg.workshop-plot").first.get_attribute("aria-label")

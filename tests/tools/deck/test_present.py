@@ -1,0 +1,532 @@
+"""The live deck in a real Chromium: how soon it opens, what its labs answer, what leaves this machine (nothing)."""
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import psutil
+import pytest
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
+from tornado.websocket import WebSocketClosedError
+
+from tests.support.any_lab import at_one_end, random_moves
+from tests.support.axe import findings
+from tests.support.jupyter_page import ROOT, NotebookPage
+from tests.support.lab_pictures import CASES
+from tools.deck.live_cells import MissingName, live_cells, names
+from tools.deck.server import Channels
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]*-*.ipynb"))
+SECONDS = 20  # from the command to the title slide, on a machine with nothing else to do
+BUSY = 4  # so much slower may a machine be on which every other test runs at the same time
+LABS = {"01": CASES["find_edge"], "02b": CASES["race"], "04a": CASES["design_schedule"]}  # the lab of a notebook
+PINGED = 31  # seconds; by then the server has asked a page once whether it is still there
+MOVES = 60  # JupyterLab has 200: the deck shows the same widgets in another page
+ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/\S*token=\w+")
+
+
+# Which cells run
+
+
+@pytest.mark.parametrize(
+    ("source", "bound", "needed", "called"),
+    [
+        ("a = b", {"a"}, {"b"}, set()),
+        ("a = 1\nb = a", {"a", "b"}, set(), set()),
+        ("a = a + 1", {"a"}, {"a"}, set()),
+        ("def f(x):\n    return x + c + len(x)", {"f"}, set(), {"c"}),
+        ("def f():\n    return c\nc = 1", {"f", "c"}, set(), set()),
+        ("[x * k for x in rows]", set(), {"rows"}, {"k"}),
+        ("import torch\nfrom utils import labs as l", {"torch", "l"}, set(), set()),
+        ("class A(B):\n    n = 1\n    m = n + k", {"A"}, {"B"}, {"k"}),
+        ("with f() as g:\n    pass\nfor i in g:\n    i.j = h", {"g", "i"}, {"f", "h"}, set()),
+        ("%matplotlib inline\nx = y", {"x"}, {"y"}, set()),
+    ],
+)
+def test_names_of_a_cell(source, bound, needed, called):
+    found = names(source)
+    assert found.bound == bound
+    # Where a comprehension runs as a function of its own (before Python 3.12), its names are those of a function.
+    assert found.needed | found.called == needed | called
+    assert found.called <= called | needed
+
+
+def notebook_of(*sources: str) -> nbformat.NotebookNode:
+    cells = [nbformat.v4.new_code_cell(source, id=f"cell-{i}") for i, source in enumerate(sources)]
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+def test_a_lab_brings_what_it_needs_and_nothing_else():
+    notebook = notebook_of(
+        "from utils import labs",  # 0: needed
+        "x = 1",  # 1: bound again before it is needed
+        "slow = compute()",  # 2: needed by nobody
+        "x = 2\ndef racer(p):\n    return helper(p, x)",  # 3
+        "def helper(p, x): ...",  # 4: the function of cell 3 calls it
+        "labs.race({'mine': racer})",  # 5
+        "x = 3",  # 6: after the lab
+    )
+    assert live_cells(notebook) == [0, 3, 4, 5]
+
+
+def test_what_varies_and_what_is_tagged_runs_too():
+    notebook = notebook_of("a = 1", "b = 2", "print(a)", "print(b)", "print(3)")
+    notebook.cells[2].metadata["tags"] = ["nbval-ignore-output"]
+    notebook.cells[4].metadata["tags"] = ["live"]
+    assert live_cells(notebook) == [0, 2, 4]
+
+
+def test_a_name_from_nowhere_is_told():
+    with pytest.raises(MissingName, match=r"cell-1 needs `unknown`"):
+        live_cells(notebook_of("import ipywidgets", "ipywidgets.IntSlider(unknown)"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_lab_of_the_lessons_runs(path):
+    notebook = nbformat.read(path, as_version=4)
+    cells = live_cells(notebook)
+    shown = [place for place, cell in enumerate(notebook.cells) if "lab-still" in str(cell.get("outputs"))]
+    assert set(shown) <= set(cells)
+    assert len(cells) < 0.2 * len(notebook.cells) or len(notebook.cells) < 30
+
+
+# The deck
+
+
+def wrong(message: ConsoleMessage) -> bool:
+    return message.type == "error" or message.text.startswith("Connection lost")  # the second is a warning only
+
+
+@dataclass
+class Deck:
+    """A running `present`, its page, and all that went wrong there."""
+
+    number: str
+    notebook: nbformat.NotebookNode
+    process: subprocess.Popen
+    address: str
+    context: BrowserContext
+    page: Page
+    said: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)  # requests to other hosts
+    errors: list[str] = field(default_factory=list)
+    connected: list[float] = field(default_factory=list)  # when a page reached for the kernel
+    seconds: float = 0.0
+
+    def heard(self, text: str) -> None:
+        # All pages share a kernel, so a page may hear of a widget that a page since closed had opened.
+        if not text.startswith("Comm not found for comm id"):
+            self.errors.append(text)
+
+    def watch(self, page: Page) -> None:
+        page.on("websocket", lambda socket: self.connected.append(time.monotonic()))
+        page.on("console", lambda message: self.heard(message.text) if wrong(message) else None)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("response", lambda answer: self.errors.append(answer.url) if answer.status >= 400 else None)
+
+    def at(self) -> dict:
+        return self.page.evaluate("Reveal.getIndices()")
+
+    def show(self, selector: str) -> None:
+        """Turn to the first slide that holds this."""
+        self.page.evaluate(
+            """selector => { const { h, v } = Reveal.getIndices(document.querySelector(selector).closest("section"));
+                             Reveal.slide(h, v); }""",
+            selector,
+        )
+
+
+def command(*arguments: str, root: Path = ROOT) -> list[str]:
+    run = "import sys; from pathlib import Path; from tools.deck.present import main; "
+    return [sys.executable, "-c", f"{run}sys.exit(main({list(arguments)!r}, root=Path({str(root)!r})))"]
+
+
+@contextlib.contextmanager
+def presenting(*arguments: str, root: Path = ROOT, **environment: str) -> Iterator[tuple[subprocess.Popen, str]]:
+    """The running command and the address that it prints; whatever happens, it ends with the test."""
+    process = subprocess.Popen(
+        command(*arguments, root=root),
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        said = ""
+        for line in process.stdout:
+            said += line
+            if found := ADDRESS.search(line):
+                break
+        else:
+            pytest.fail(f"no address: {said}")
+        yield process, found[0]
+    finally:
+        process.terminate()
+        try:
+            process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture(scope="module", params=LABS)
+def deck(request, browser, tmp_path_factory) -> Iterator[Deck]:
+    opened = tmp_path_factory.mktemp("browser") / "opened"
+    default_browser = f"""{sys.executable} -c "open({str(opened)!r}, 'w').write('%s')" """
+    began = time.monotonic()
+    with presenting(request.param, BROWSER=default_browser) as (process, address):
+        path = next(path for path in NOTEBOOKS if path.name.startswith(request.param))
+        context = browser.new_context(viewport={"width": 1280, "height": 720})
+        deck = Deck(request.param, nbformat.read(path, as_version=4), process, address, context, context.new_page())
+
+        def only_here(route):
+            if route.request.url.startswith((address.partition("?")[0], "data:", "blob:")):
+                route.continue_()
+            else:
+                deck.elsewhere.append(route.request.url)
+                route.abort()
+
+        context.route("**/*", only_here)
+        deck.watch(deck.page)
+        while not opened.exists() or not opened.read_text():
+            assert time.monotonic() - began < SECONDS * BUSY and process.poll() is None
+            time.sleep(0.1)
+        assert opened.read_text() == address
+        deck.page.goto(address)
+        deck.page.wait_for_selector("html.deck-ready", state="attached", timeout=SECONDS * BUSY * 1000)
+        deck.seconds = time.monotonic() - began
+        yield deck
+        context.close()
+
+
+def test_it_opens_on_the_title_slide_in_time(deck, capsys):
+    with capsys.disabled():
+        load = os.getloadavg()[0]
+        print(f"\npresent {deck.number}: title slide {deck.seconds:.1f} s after the command, load {load:.1f}")
+    assert deck.seconds < SECONDS * BUSY
+    expect(deck.page.locator("section.present h1")).to_have_text(
+        deck.notebook.cells[0].source.splitlines()[0].strip("# ")
+    )
+    assert deck.page.url == deck.address.partition("?")[0] + deck.page.url.partition("/#")[1].strip("/")  # no token
+    assert deck.page.locator(".slides section:not(.stack)").count() > 30
+    expect(deck.page.locator(".reveal .progress")).to_be_visible()
+    expect(deck.page.locator("section.present .deck-clock")).to_have_text(re.compile(r"\d\d?:\d\d"))
+
+
+def test_formulas_are_drawn(deck):
+    formulas = sum(
+        len(re.findall(r"\$[^$]+\$", cell.source)) for cell in deck.notebook.cells if cell.cell_type == "markdown"
+    )
+    assert formulas > 3
+    drawn = deck.page.locator(".slides :is(math, mjx-container, .deck-math, svg[data-tex], img.math)")
+    assert drawn.count() > 3
+    text = deck.page.evaluate(
+        """() => [...document.querySelectorAll(".slides section")].map(slide => {
+             const copy = slide.cloneNode(true);
+             copy.querySelectorAll("pre, code, script, style").forEach(each => each.remove());
+             return copy.textContent; }).join(" ")"""
+    )
+    assert not re.search(r"\$[^$\n]+\$|\\\(|\\\[|\\frac", text)
+
+
+@pytest.fixture(scope="module")
+def case(deck):
+    return LABS[deck.number]
+
+
+def test_a_lab_answers_its_slider_and_the_page_does_not_turn(deck, case, twin):
+    page = NotebookPage(deck.page)
+    deck.show(".deck-widget")
+    here = deck.at()
+    expect(page.handle(case.slider)).to_be_visible(timeout=60_000)
+    case.agrees(page, twin)
+    expect(deck.page.locator(".deck-widget .lab-still")).to_be_hidden()
+    for key in ("ArrowRight", "ArrowRight", "Home", "End", "ArrowLeft"):
+        before = page.readout(case.slider).inner_text()
+        page.handle(case.slider).press(key)
+        expect(page.readout(case.slider)).not_to_have_text(before)
+        case.agrees(page, twin)
+    assert deck.at() == here
+    deck.page.keyboard.press("Escape")
+    deck.page.keyboard.press("ArrowRight")
+    assert deck.at() != here
+    deck.page.keyboard.press("ArrowLeft")
+
+
+def test_a_lab_stands_both_ends_and_random_moves(deck, case, twin):
+    page = NotebookPage(deck.page)
+    deck.show(".deck-widget")
+    for end in ("Home", "End"):
+        at_one_end(page, case, twin, end)
+    random_moves(page, case, twin, MOVES)
+
+
+def test_the_page_stays_connected(deck):
+    """What is sent while a connection is made anew would be lost."""
+    assert deck.connected
+    if deck.number == "04a":  # its lab trains, so the time is nearly over
+        deck.page.wait_for_timeout(max(0, deck.connected[-1] + PINGED - time.monotonic()) * 1000)
+    assert deck.errors == []
+
+
+def test_a_reload_shows_the_lab_as_it_was_left(deck, case, twin):
+    """The kernel goes on."""
+    page = NotebookPage(deck.page)
+    deck.page.reload()
+    deck.page.wait_for_selector("html.deck-ready", state="attached", timeout=60_000)
+    deck.show(".deck-widget")
+    plot = deck.page.locator(".slides svg.workshop-plot")
+    expect(plot).to_have_attribute("aria-label", twin.plot.frame["alt"], timeout=30_000)
+    expect(page.handle(case.slider)).to_be_visible(timeout=60_000)
+    page.handle(case.slider).press("Home")
+    page.handle(case.slider).press("ArrowRight")
+    case.agrees(page, twin)
+
+
+# Parts of a lab that lie over one another, stand out of the slide, or have words under 11 px at 1280 × 720.
+CROWDED = """() => {
+  const slide = document.querySelector("section.present:not(.stack)"), page = slide.getBoundingClientRect();
+  const foot = slide.querySelector(".deck-foot").getBoundingClientRect(), found = [];
+  const kinds = "svg.workshop-plot, .widget-slider, select, table, textarea, button, .widget-checkbox label, " +
+    ".workshop-results > :is(p, div), .widget-html-content > div:not(:has(p, div, table))";
+  const parts = [...slide.querySelectorAll(`.workshop-lab :is(${kinds})`)].filter((each) =>
+    each.checkVisibility({ visibilityProperty: true }) && each.getBoundingClientRect().width);
+  const told = (each) => `${each.tagName} ${each.textContent.slice(0, 30)}`;
+  parts.forEach((one, i) => {
+    const a = one.getBoundingClientRect();
+    const inside = a.left >= page.left && a.right <= page.right - 45 && a.bottom <= foot.top + 1;
+    if (!inside) found.push(`${told(one)} leaves the slide`);
+    const size = parseFloat(getComputedStyle(one).fontSize) * one.currentCSSZoom;
+    if (size < 11 && !one.matches("svg")) found.push(`${told(one)} has ${size} px`);
+    for (const other of parts.slice(i + 1)) {
+      const b = other.getBoundingClientRect();
+      const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+      const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+      if (wide > 2 && high > 4 && !one.contains(other)) found.push(`${told(one)} lies over ${told(other)}`);
+    }
+  });
+  return parts.length > 7 ? found : [`only ${parts.length} parts`];
+}"""
+
+
+def test_the_parts_of_a_lab_lie_beside_one_another(deck):
+    deck.show(".deck-widget")
+    expect(deck.page.locator("section.present:not(.stack) svg.workshop-plot")).to_be_visible()
+    deck.page.wait_for_timeout(500)  # it is made to fit when its parts have come
+    assert deck.page.evaluate(CROWDED) == []
+
+
+def test_axe_finds_nothing_wrong_with_the_slide_of_a_lab(deck):
+    deck.show(".deck-widget")
+    assert findings(deck.page, "section.present:not(.stack)") == []
+
+
+def test_keys(deck):
+    page = deck.page
+    page.evaluate("document.activeElement.blur(); Reveal.slide(0, 0)")
+    for key, back in (("ArrowRight", "ArrowLeft"), (" ", "Shift+Space")):
+        page.keyboard.press(key)
+        assert deck.at() != {"h": 0, "v": 0, "f": None}
+        page.keyboard.press(back)
+        assert page.evaluate("Reveal.isFirstSlide()")
+    page.keyboard.press("o")
+    assert page.evaluate("Reveal.isOverview()")
+    page.keyboard.press("o")
+    assert not page.evaluate("Reveal.isOverview()")
+    page.keyboard.press("f")
+    page.wait_for_function("document.fullscreenElement !== null")
+    page.evaluate("document.exitFullscreen()")
+    page.wait_for_function("document.fullscreenElement === null")
+
+
+def test_the_speaker_view_has_the_notes_and_the_same_lab(deck):
+    deck.show("aside.notes")
+    note = deck.page.locator("section.present:not(.stack) > aside.notes").text_content()
+    with deck.context.expect_page() as opened:
+        deck.page.keyboard.press("s")
+    speaker = opened.value
+    deck.watch(speaker)
+    notes = speaker.locator(".speaker-controls-notes .value")
+    expect(notes).to_contain_text("For the instructor.", timeout=60_000)
+    assert notes.text_content().split()[:8] == note.split()[:8]
+    deck.show(".deck-widget")
+    alt = deck.page.locator(".slides svg.workshop-plot").get_attribute("aria-label")
+    expect(speaker.frame_locator("iframe").first.locator(".slides svg.workshop-plot")).to_have_attribute(
+        "aria-label", alt, timeout=60_000
+    )
+    speaker.close()
+
+
+def get(address: str) -> tuple[int, str]:
+    """Status and body for a browser that has never been here."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor())
+    try:
+        with opener.open(address, timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+ASK = """kernel => new Promise(done => {
+  const socket = new WebSocket(`ws://${location.host}/api/kernels/${kernel}/channels?session_id=test`), answered = [];
+  const send = (type, content) => socket.send(JSON.stringify({
+    channel: "shell", content, metadata: {}, parent_header: {},
+    header: { msg_id: type, msg_type: type, session: "test", username: "", version: "5.3", date: "" },
+  }));
+  socket.onopen = () => {
+    send("execute_request", { code: "1", silent: false, store_history: false, user_expressions: {} });
+    send("kernel_info_request", {});
+  };
+  socket.onmessage = (event) => {
+    if (typeof event.data !== "string") return; // a picture of the lab
+    answered.push(JSON.parse(event.data).parent_header.msg_id);
+    if (answered.at(-1) === "kernel_info_request") setTimeout(() => { socket.close(); done(answered); }, 300);
+  };
+  setTimeout(() => done(["no answer at all"]), 20000);
+})"""
+
+
+def test_the_token_is_needed_and_code_cannot_be_sent(deck, case):
+    host, _, token = deck.address.partition("?")
+    kernel = json.loads(deck.page.locator("#jupyter-config-data").text_content())["kernelId"]
+    assert get(deck.address)[0] == 200
+    for path in ("", "progress", f"api/kernels/{kernel}", f"api/kernels/{kernel}/channels"):
+        status, body = get(host + path)
+        assert status == 403 and "slides" not in body
+        assert get(f"{host}{path}?{token}x")[0] == 403
+    # What a page may send to the kernel is what widgets need; a request to run code gets no answer. Meanwhile the lab
+    # sends its pictures to this page as well, which has asked for no protocol.
+    deck.show(".deck-widget")
+    for key in ("Home", "End"):
+        NotebookPage(deck.page).handle(case.slider).press(key)
+    answered = deck.page.evaluate(ASK, kernel)
+    assert "kernel_info_request" in answered and "execute_request" not in answered
+
+
+def test_ctrl_c_ends_it_and_nothing_is_left(deck):
+    """The last test of each deck."""
+    assert deck.elsewhere == []
+    assert deck.errors == []
+    children = psutil.Process(deck.process.pid).children(recursive=True)
+    assert len(children) == 1  # one kernel, however many pages were opened
+    deck.process.send_signal(signal.SIGINT)
+    said = deck.process.communicate(timeout=30)[0]
+    assert deck.process.returncode == 0
+    assert "Ready after" in said and said.endswith("The deck is closed.\n")
+    assert "Traceback" not in said and "WARNING" not in said
+    assert not any(child.is_running() for child in children)
+
+
+@pytest.fixture
+def channels() -> Channels:
+    """The server's end of a page's socket, for a page that asked for no protocol and has just gone away."""
+
+    async def lost(message):
+        raise WebSocketClosedError(message)
+
+    channels = Channels.__new__(Channels)
+    channels.ws_connection = SimpleNamespace(
+        selected_subprotocol=None,
+        is_closing=lambda: False,
+        write_message=lambda message, binary: asyncio.ensure_future(lost(message)),
+    )
+    return channels
+
+
+def run(work: Coroutine) -> None:
+    """In a thread of its own: in this one Playwright has a loop already."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result(timeout=60)
+
+
+def test_a_page_that_goes_away_is_no_news_in_the_terminal(channels):
+    told = []
+
+    async def send():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+        for message in (b"a picture", {"header": {"msg_type": "status"}}):
+            sent = channels.write_message(message, binary=True)
+            assert sent is not None
+            await asyncio.wait([sent])
+        del sent
+        gc.collect()
+
+    run(send())
+    assert told == []
+    channels.ws_connection.is_closing = lambda: True  # a little later
+    assert channels.write_message(b"a picture", binary=True) is None
+
+
+def test_messages_of_the_older_form_are_not_read_as_of_the_new_one(channels, monkeypatch):
+    """Their first bytes would stand for billions of parts, and a list of them would fill the memory."""
+
+    def reads(message):
+        pytest.fail("read as one of protocol v1")
+
+    monkeypatch.setattr("voila.tornado.kernel_websocket_handler.read_header_from_binary_message", reads)
+
+    async def send():
+        await asyncio.wait([channels.write_message(b"\0\0\0\2" + 60 * b"\xff", binary=True)])
+
+    run(send())
+
+
+# Saying what is wrong
+
+
+def lesson(root: Path, name: str, *sources: str) -> Path:
+    """A lesson with a title, a set-up cell and others."""
+    (root / "notebooks").mkdir(exist_ok=True)
+    title = nbformat.v4.new_markdown_cell("# A lesson", id="title", metadata={"slideshow": {"slide_type": "slide"}})
+    cells = [title, *notebook_of(*sources).cells]
+    cells[1].metadata.update(tags=["setup"], slideshow={"slide_type": "skip"})
+    for cell in cells[2:]:
+        cell.metadata.slideshow = {"slide_type": "slide"}
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    path = root / "notebooks" / name
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["12"], ["no notebook `12`", "07, 08, 09"]),
+        (["07", "--port", "{taken}"], ["port {taken}", "in use"]),
+        (["07", "--ip", "203.0.113.1"], ["203.0.113.1", "--ip"]),
+        (["07"], ["07-fails.ipynb", "cell-0", "ValueError: no way"]),
+        (["08"], ["08-dies.ipynb", "kernel died"]),
+        (["09"], ["09-missing.ipynb", "`unknown`", "--run-all"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) and value[0][0].isdigit() else "",
+)
+def test_trouble_is_told_in_one_line(tmp_path, arguments, expected):
+    lesson(tmp_path, "07-fails.ipynb", "raise ValueError('no way\\nof running')")
+    lesson(tmp_path, "08-dies.ipynb", "import os; os._exit(1)")
+    lesson(tmp_path, "09-missing.ipynb", "import ipywidgets", "ipywidgets.IntSlider(unknown)")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = str(server.getsockname()[1])
+        filled = [argument.format(taken=taken) for argument in [*arguments, "--no-browser"]]
+        ran = subprocess.run(command(*filled, root=tmp_path), cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 2
+    lines = ran.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("workshop: "), ran.stderr
+    for words in expected:
+        assert words.format(taken=taken) in lines[0]

@@ -1,0 +1,599 @@
+"""The offline decks: made from every notebook, opened from their files without network, measured and printed."""
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.support.axe import findings
+from tools.deck import frames, page, pdf, slides
+from utils import labs
+
+NOTEBOOKS = sorted(slides.NOTEBOOKS.glob("[0-9][0-9]*-*.ipynb"))
+NUMBERS = [path.name.partition("-")[0] for path in NOTEBOOKS]
+HIDDEN = {"exercise-check", "exercise-solution"}
+
+# Every slide at every step of its fragments: what leaves the slide or lies over its footer, what overlaps, what is too
+# small to be read from the back row, and slides that show nothing but their title at first.
+MEASURE = """() => {
+  const problems = [], seen = (e) => e.checkVisibility({ visibilityProperty: true, opacityProperty: true });
+  const box = (e) => e.getBoundingClientRect(), told = (e) => (e.textContent || e.alt || "").trim().slice(0, 40);
+  for (const slide of Reveal.getSlides()) {
+    const at = Reveal.getIndices(slide), body = slide.querySelector(".deck-body");
+    const title = slide.querySelector(":scope > :is(h1, h2, h3)");
+    const complain = (what) => problems.push(`${at.h}/${at.v ?? 0} ${title?.textContent ?? ""}: ${what}`);
+    const steps = new Set([...slide.querySelectorAll(".fragment")].map((f) => f.dataset.fragmentIndex)).size;
+    for (let step = -1; step < steps; step++) {
+      Reveal.slide(at.h, at.v, step);
+      const page = box(slide), foot = box(slide.querySelector(".deck-foot")), k = page.width / 1280;
+      const shown = [...slide.querySelectorAll(":is(h1, h2, h3), .deck-body, .deck-body *")];
+      for (const e of shown.filter((e) => seen(e) && !e.closest("math"))) {
+        const { left, right, top, bottom, width, height } = box(e);
+        if (!width || !height) continue;
+        if (right > page.right - 45 * k || left < page.left + 45 * k || bottom > foot.top + k || top < page.top)
+          complain(`${e.tagName} ${told(e)} leaves the slide at step ${step}`);
+        const clips = getComputedStyle(e).overflowX !== "visible";
+        if (clips && e.scrollWidth > e.clientWidth + 1) complain(`${told(e)} is cut`);
+        if (e.matches("img") && !(e.complete && e.naturalWidth)) complain(`${told(e)} is no picture`);
+      }
+      const alive = (e) => seen(e) && (e.matches("img, svg, input") || e.innerText?.trim());
+      const empty = ![...body.querySelectorAll("*")].some(alive);
+      if (step < 0 && body.children.length && empty) complain("nothing is shown");
+    }
+    const k = box(slide).width / 1280;
+    if (title && box(title).bottom > box(body).top + 2 * k) complain("the title lies over the text");
+    for (const column of slide.querySelectorAll(".deck-body:not(.deck-side), .deck-column"))
+      [...column.children].forEach((e, i, all) => {
+        if (i && box(e).top < box(all[i - 1]).bottom - k) complain(`${told(e)} lies over what is before it`);
+      });
+    const texts = document.createTreeWalker(slide, NodeFilter.SHOW_TEXT);
+    for (let node = texts.nextNode(); node; node = texts.nextNode()) {
+      const parent = node.parentElement, read = parent.closest(".deck-text, .deck-saw, .deck-predict");
+      if (!node.data.trim() || parent.closest("aside, script, math, .deck-folded, sup, sub")) continue;
+      const size = parseFloat(getComputedStyle(parent).fontSize), prose = read && !parent.closest("code, pre, table");
+      if (size < (prose ? 24 : 16)) complain(`${size} px: ${node.data.trim().slice(0, 40)}`);
+    }
+    for (const image of slide.querySelectorAll(".deck-figure img")) {
+      const own = Math.min(1180, image.dataset.own, (456 * image.naturalWidth) / image.naturalHeight);
+      if (box(image).width / k < 0.85 * own) complain("the figure is too small");
+    }
+  }
+  return [...new Set(problems)];
+}"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("slides")
+
+
+@dataclass
+class Deck:
+    """A deck that is open in the browser, its notebook, and what went wrong since it was opened."""
+
+    file: Path
+    page: Page
+    notebook: nbformat.NotebookNode
+    problems: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, browser: Browser, file: Path, notebook: nbformat.NotebookNode) -> "Deck":
+        context = browser.new_context(viewport={"width": 1280, "height": 720}, offline=True)
+        deck = cls(file, context.new_page(), notebook)
+        context.on("request", lambda request: deck.asked(request.url))
+        context.on("requestfailed", lambda request: deck.problems.append(f"failed: {request.url[:100]}"))
+        context.on("console", lambda message: deck.said(message.type, message.text))
+        deck.page.on("pageerror", lambda error: deck.problems.append(str(error)))
+        pdf.open_deck(deck.page, file)
+        return deck
+
+    def asked(self, url: str) -> None:
+        if not url.startswith(("data:", "blob:", "about:", self.file.as_uri())):
+            self.problems.append(f"asked for {url[:100]}")
+
+    def said(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.problems.append(f"console {kind}: {text}")
+
+    def place(self) -> list[int]:
+        return self.page.evaluate("(({ indexh, indexv, indexf }) => [indexh, indexv, indexf ?? -1])(Reveal.getState())")
+
+    def slide(self, selector: str) -> None:
+        """Go to the first slide that has such an element, with everything on it shown."""
+        self.page.evaluate(
+            """selector => {
+              const slide = Reveal.getSlides().find((each) => each.querySelector(selector));
+              const { h, v } = Reveal.getIndices(slide);
+              Reveal.slide(h, v, 999);
+              document.activeElement.blur();
+            }""",
+            selector,
+        )
+
+
+@pytest.fixture(scope="module")
+def decks(browser, folder):
+    """number → its deck, built and opened once; a lab has four frames, since making them takes the most time."""
+    opened = {}
+
+    def open_one(number: str) -> Deck:
+        if number not in opened:
+            path = NOTEBOOKS[NUMBERS.index(number)]
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(frames, "MOST", 4)
+                file = slides.write_deck(path, folder)
+            opened[number] = Deck.open(browser, file, nbformat.read(path, as_version=4))
+        return opened[number]
+
+    yield open_one
+    frames._of_factory.cache_clear()  # of four frames
+
+
+@pytest.fixture(params=NUMBERS)
+def deck(request, decks):
+    return decks(request.param)
+
+
+@pytest.fixture
+def first(decks):
+    """The shortest of the decks, at its start."""
+    deck = decks("00")
+    deck.page.evaluate("document.activeElement.blur(), Reveal.slide(0, 0)")
+    return deck
+
+
+def test_every_slide_fits(deck):
+    assert deck.page.evaluate(MEASURE) == []
+
+
+def test_what_stands_before_and_after_a_table_is_on_the_slide_too(deck):
+    def plain(text):
+        return re.sub(r"\W+", "", text)
+
+    hidden = {"exercise-check", "exercise-solution", "setup"}
+    told = []
+    for cell in deck.notebook.cells:
+        if cell.cell_type == "code" and not hidden & set(cell.metadata.get("tags", [])):
+            for output in cell.outputs:
+                lines = output.get("data", {}).get("text/markdown", "").split("\n")
+                told += [
+                    line for line in lines if any(row.startswith("|") for row in lines) and line[:1] not in ("", "|")
+                ]
+    shown = plain(" ".join(deck.page.locator(".slides").all_text_contents()))
+    assert [line for line in told if plain(line) not in shown] == []
+
+
+def test_every_slide_fits_a_large_screen(deck):
+    def resize(width, height, scale):
+        deck.page.set_viewport_size({"width": width, "height": height})
+        deck.page.wait_for_function("scale => Math.abs(Reveal.getScale() - scale) < 0.001", arg=scale)
+
+    resize(1920, 1080, 1.5)
+    try:
+        assert deck.page.evaluate(MEASURE) == []
+    finally:
+        resize(1280, 720, 1)
+
+
+KINDS = (
+    "h1",
+    ".deck-text",
+    "pre",
+    "table",
+    ".deck-figure",
+    "input",
+    ".deck-folded",
+    ".deck-predict",
+    ".deck-saw",
+    ".deck-math",
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_axe_finds_nothing_wrong_with_any_kind_of_slide(decks, kind):
+    deck = decks("01")
+    deck.slide(kind)
+    assert deck.page.locator("section.present:not(.stack)").locator(kind).count()
+    assert findings(deck.page, "section.present:not(.stack)") == []
+
+
+def test_axe_finds_nothing_wrong_with_the_page_around(decks):
+    deck = decks("00")
+    assert findings(deck.page, "body") == []
+
+
+def test_one_small_file_that_asks_nobody_for_anything(deck):
+    assert deck.file.stat().st_size < 20e6
+    assert (
+        deck.page.locator("body > .reveal img").count() == deck.page.locator('body > .reveal img[src^="data:"]').count()
+    )
+    assert deck.problems == []
+
+
+def test_formulas_are_drawn(deck):
+    shown = deck.page.evaluate(
+        """() => {
+          const root = document.querySelector("body > .reveal").cloneNode(true);
+          root.querySelectorAll("pre, code, script, math").forEach((each) => each.remove());
+          return root.textContent;
+        }"""
+    )
+    assert not re.search(r"\$[^$\n]{1,80}\$|\\\(|\\\[|\\frac|\\beta", shown)
+    formulas = sum(
+        len(re.findall(r"\$\$.+?\$\$|\$[^$]+\$", re.sub(r"```.*?```|`[^`]*`", "", cell.source, flags=re.S), re.S))
+        for cell in deck.notebook.cells
+        if cell.cell_type == "markdown" and kept(cell) and cell.metadata.slideshow.slide_type != "notes"
+    )
+    drawn = deck.page.locator("body > .reveal .deck-body .deck-math svg path:first-child")
+    assert drawn.count() >= formulas  # a title is repeated on each of its slides
+
+
+def kept(cell) -> bool:
+    return cell.metadata.slideshow.slide_type != "skip" and not HIDDEN & set(cell.metadata.get("tags", []))
+
+
+def test_setup_checks_and_solutions_are_not_on_slides(deck):
+    page_text = deck.file.read_text(encoding="utf-8")
+    there = set(re.findall(r'data-cell="([^"]+)"', page_text))
+    assert there == {cell.id for cell in deck.notebook.cells if kept(cell) and cell.source.strip()}
+    titles = deck.page.locator(".slides section > :is(h2, h3)").all_text_contents()
+    for cell in deck.notebook.cells:
+        if kept(cell) and (statement := re.match(r"### (Exercise.+)", cell.source)):
+            assert statement[1].replace("`", "") in titles
+
+
+def test_what_speaks_of_an_answer_comes_later_than_the_question(deck):
+    early = deck.page.evaluate(
+        """() => [...document.querySelectorAll(".slides .deck-block:is(.deck-predict, .deck-saw)")].filter((block) =>
+             !block.matches(".fragment") && [...block.parentElement.children].indexOf(block) > 0)
+             .map((block) => block.textContent)"""
+    )
+    assert early == []
+    assert deck.page.locator(".slides details").count() == 0
+    answers = sum(cell.source.count("<details") for cell in deck.notebook.cells if kept(cell))
+    assert deck.page.locator(".slides .deck-card > .fragment").count() == answers
+
+
+def test_every_section_that_asks_has_notes(deck):
+    lacking = deck.page.evaluate(
+        """() => [...document.querySelectorAll("body > .reveal .slides > section")].filter((section) =>
+             section.querySelector(".deck-predict") && !section.querySelector("aside.notes"))
+             .map((section) => section.querySelector("h1, h2, h3").textContent)"""
+    )
+    assert lacking == []
+    said = " ".join(deck.page.locator("aside.notes").all_text_contents())
+    for cell in deck.notebook.cells:
+        if cell.metadata.slideshow.slide_type == "notes":
+            words = re.findall(r"\w{4,}", re.sub(r"`[^`]*`|\$[^$]*\$", "", cell.source))
+            assert all(word in said for word in words), f"{cell.id} is not among the notes"
+
+
+def test_the_lab_moves_without_a_kernel(deck):
+    labs_there = [
+        cell for cell in deck.notebook.cells if cell.cell_type == "code" and re.search(r"\blabs\.", cell.source)
+    ]
+    sliders = deck.page.locator(".slides .deck-frames")
+    if not labs_there:
+        assert sliders.count() == 0
+        return
+    deck.slide(".deck-frames")
+    lab = sliders.first
+    slider, image, told = lab.get_by_role("slider"), lab.locator("img"), lab.locator("output")
+
+    def state():
+        assert slider.get_attribute("aria-valuetext") == told.inner_text()
+        return told.inner_text(), image.get_attribute("alt"), image.get_attribute("src")
+
+    assert deck.page.locator(f"label[for='{slider.get_attribute('id')}']").inner_text()
+    slider.press("Home")
+    place, seen = deck.place(), [state()]
+    for _ in range(int(slider.get_attribute("max"))):
+        slider.press("ArrowRight")
+        seen.append(state())
+    assert deck.place() == place  # a focused slider keeps its arrow keys
+    for each in zip(*seen, strict=True):
+        assert len(set(each)) == len(seen) >= 3
+    slider.press("Home")
+    assert state() == seen[0]
+    slider.press("Escape")
+    deck.page.keyboard.press("ArrowLeft")
+    assert deck.place() != place
+    assert "python3 workshop.py present" in deck.page.locator(".slides .deck-live").first.inner_text()
+
+
+# Frames come late on a busy machine.
+LATE = """{
+  const frame = window.requestAnimationFrame.bind(window);
+  window.requestAnimationFrame = (callback) => frame(() => setTimeout(() => callback(performance.now()), 300));
+}"""
+
+
+def test_a_deck_for_paper_is_ready_when_all_its_pages_are(first, browser):
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.add_init_script(LATE)
+    pdf.open_deck(page, first.file, "?print-pdf")
+    assert page.locator(".pdf-page").count() == first.page.evaluate("Reveal.getTotalSlides()")
+    page.close()
+
+
+def test_the_pdf_has_a_page_for_every_slide(deck, browser):
+    printed = pdf.print_pdf(browser, deck.file)
+    pages = re.findall(rb"/Type\s*/Page\b", printed.read_bytes())
+    assert len(pages) == deck.page.evaluate("Reveal.getTotalSlides()")
+
+
+def test_nothing_is_cut_on_paper(browser, decks):
+    deck = decks("02a")
+    paper = Deck.open(browser, deck.file, deck.notebook)
+    pdf.open_deck(paper.page, deck.file, "?print-pdf")
+    cut = paper.page.evaluate(
+        """() => [...document.querySelectorAll(".pdf-page")].flatMap((page) => {
+             const right = page.getBoundingClientRect().right - 45;
+             const seen = { visibilityProperty: true, opacityProperty: true };
+             const bottom = page.querySelector(".deck-foot").getBoundingClientRect().top + 1;
+             return [...page.querySelectorAll(".deck-body *")].filter((e) => {
+               const box = e.getBoundingClientRect();
+               if (!box.width || !box.height || e.closest("math")) return false;
+               return box.bottom > bottom || box.right > right || !e.checkVisibility(seen);
+             }).map((e) => e.textContent.slice(0, 60) || e.tagName);
+           })"""
+    )
+    assert paper.page.locator(".pdf-page").count() == deck.page.evaluate("Reveal.getTotalSlides()")
+    assert cut == []
+    paper.page.context.close()
+
+
+def test_keys_turn_pages_and_show_the_overview(first):
+    press = first.page.keyboard.press
+    press("ArrowRight")
+    assert first.place()[:2] == [1, 0]
+    press("ArrowLeft")
+    assert first.place()[:2] == [0, 0]
+    press("Space")
+    assert first.place()[:2] == [1, 0]
+    press("o")
+    assert first.page.evaluate("Reveal.isOverview()")
+    press("o")
+    assert not first.page.evaluate("Reveal.isOverview()")
+    foot = first.page.evaluate(
+        "[...Reveal.getCurrentSlide().querySelector('.deck-foot').children].map((e) => e.innerText)"
+    )
+    assert re.fullmatch(r"\d\d?:\d\d.*", foot[1])
+    assert foot[2].endswith(f"/ {first.page.evaluate('Reveal.getTotalSlides()')}")
+    assert first.page.locator(".reveal .progress").is_visible()
+
+
+def test_the_speaker_view_shows_the_notes_and_turns_the_pages(decks):
+    deck = decks("01")
+    deck.page.evaluate("document.activeElement.blur(), Reveal.slide(1, 0, -1)")
+    note = deck.page.evaluate("Reveal.getCurrentSlide().querySelector('aside.notes').textContent").strip()
+    with deck.page.expect_popup() as popup:
+        deck.page.keyboard.press("s")
+    view = popup.value
+    view.locator(".speaker-controls-notes .value p").first.wait_for()
+    assert note[:60] in view.locator(".speaker-controls-notes").inner_text()
+    for frame in view.frames[1:]:
+        frame.wait_for_selector("html.deck-ready", state="attached", timeout=60_000)
+    before = deck.place()
+    view.keyboard.press("ArrowRight")
+    deck.page.wait_for_function("before => Reveal.getState().indexf !== before", arg=before[2])
+    view.close()
+    assert deck.problems == []
+
+
+def test_the_code_of_a_figure_is_a_key_away(decks):
+    deck = decks("01")
+    deck.slide(".deck-folded .highlight")
+    code = deck.page.evaluate("Reveal.getCurrentSlide().querySelector('.deck-folded').textContent").strip()
+    place = deck.place()
+    deck.page.keyboard.press("c")
+    dialog = deck.page.get_by_role("dialog", name="the code of what is shown")
+    assert dialog.inner_text().split() == code.split()
+    deck.page.keyboard.press("ArrowRight")
+    assert deck.place() == place
+    deck.page.keyboard.press("c")
+    assert dialog.count() == 0
+
+
+def test_dark_and_light(first):
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = first.page.evaluate(ground)
+    first.page.keyboard.press("d")
+    dark = first.page.evaluate(ground)
+    first.page.keyboard.press("d")
+    assert (light, first.page.evaluate(ground)) == ("rgb(255, 255, 255)", light) and dark != light
+    first.page.emulate_media(color_scheme="dark")
+    for query, expected in (("", dark), ("?light", light), ("?dark", dark)):
+        pdf.open_deck(first.page, first.file, query)
+        assert first.page.evaluate(ground) == expected
+    first.page.emulate_media(color_scheme="light")
+    pdf.open_deck(first.page, first.file)
+
+
+@pytest.mark.parametrize("variant", [r":root \{", r":root\.dark \{"])
+def test_colours_have_contrast(variant):
+    sheet = (page.TEMPLATES / "deck" / "deck.css").read_text()
+    block = re.search(variant + r"(.+?)\}", sheet, re.S)[1]
+    colors = {name: bytes.fromhex(value) for name, value in re.findall(r"--(\w+): #([0-9a-f]{6})", block)}
+
+    def light(color):
+        parts = [c / 255 for c in color]
+        parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
+
+    for ground in ("paper", "shade"):
+        for ink in ("ink", "quiet", "blue", "orange", "green", "pink"):
+            high, low = sorted((light(colors[ground]), light(colors[ink])), reverse=True)
+            assert (high + 0.05) / (low + 0.05) >= 4.5, f"{ink} on {ground}"
+
+
+# ---- what lessons do not have yet ------------------------------------------------------------------------------------
+
+
+def a_notebook(folder: Path, *cells: tuple[str, str, str], outputs: dict | None = None) -> Path:
+    """A notebook of (kind, slide type, source) in its own `notebooks` folder; outputs: place → MIME bundle."""
+    made = []
+    for place, (kind, slide, source) in enumerate(cells):
+        new = nbformat.v4.new_markdown_cell if kind == "markdown" else nbformat.v4.new_code_cell
+        made.append(new(source, id=f"cell-{place}", metadata={"slideshow": {"slide_type": slide}}))
+        if outputs and place in outputs:
+            made[-1].outputs = [nbformat.v4.new_output("display_data", data=outputs[place])]
+    path = folder / "notebooks" / "07-made-up.ipynb"
+    path.parent.mkdir(exist_ok=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=made), path)
+    return path
+
+
+def test_what_is_too_long_is_split_and_nothing_is_lost(browser, tmp_path):
+    rows = "".join(f"| row {i} | {'a long sentence that says nothing, ' * (i % 4)} |\n" for i in range(60))
+    lines = [f"    value_{i} = {i}" + ("\n" if i % 9 == 8 else "") for i in range(80)]
+    source = "class Long:\n" + "\n".join(lines)
+    formula = " + ".join(rf"\frac{{x_{{{i}}}}}{{y}}" for i in range(40))
+    items = "".join(f"- item {i}: {'some more words ' * 9}\n" for i in range(16))
+    notebook = a_notebook(
+        tmp_path,
+        ("markdown", "slide", "# A title"),
+        ("markdown", "slide", "## " + "A heading that goes on and on, " * 4),
+        ("code", "fragment", source),
+        ("markdown", "subslide", "### A table"),
+        ("code", "fragment", "table()"),
+        ("markdown", "subslide", f"### A list\n\n{items}"),
+        ("markdown", "subslide", f"### A formula\n\n$${formula}$$"),
+        outputs={4: {"text/markdown": f"| a | b |\n|---|---|\n{rows}", "text/plain": ""}},
+    )  # fmt: skip
+    deck = Deck.open(browser, slides.write_deck(notebook, tmp_path), nbformat.read(notebook, as_version=4))
+    try:
+        assert deck.page.evaluate(MEASURE) == []
+        shown = deck.page.locator(".slides .deck-code-block, .slides .deck-code pre, .slides .deck-block.deck-code pre")
+        code = "\n".join(deck.page.locator(".slides .deck-block.deck-code pre").all_text_contents())
+        assert shown.count() > 1 and [line for line in code.split("\n") if line.strip()] == [
+            line for line in source.split("\n") if line.strip()
+        ]
+        tables = deck.page.locator(".slides table")
+        assert tables.count() > 1
+        assert [tables.nth(k).locator("th").all_text_contents() for k in range(tables.count())] == [
+            ["a", "b"]
+        ] * tables.count()
+        assert deck.page.locator(".slides td:first-child").all_text_contents() == [f"row {i}" for i in range(60)]
+        assert [text.partition(":")[0] for text in deck.page.locator(".slides li").all_text_contents()] == [
+            f"item {i}" for i in range(16)
+        ]
+        assert deck.problems == []
+    finally:
+        deck.page.context.close()
+
+
+def test_pictures_beside_the_notebooks_are_inside(browser, tmp_path):
+    (tmp_path / "assets").mkdir()
+    picture = (slides.ROOT / "assets" / "lab-1.png").read_bytes()
+    (tmp_path / "assets" / "a picture.png").write_bytes(picture)
+    notebook = a_notebook(
+        tmp_path,
+        ("markdown", "slide", "# Pictures\n\n![one](<../assets/a picture.png>)"),
+        ("markdown", "slide", '## Raw\n\n<img alt="two" src="../assets/a%20picture.png" width="400">'),
+        ("markdown", "slide", "## Away\n\n[next](08-next.ipynb#part), [torch](https://docs.pytorch.org)"),
+    )
+    deck = Deck.open(browser, slides.write_deck(notebook, tmp_path), nbformat.read(notebook, as_version=4))
+    try:
+        assert deck.page.locator('.slides img[src^="data:image/png"]').count() == 2
+        assert deck.page.evaluate(MEASURE) == []
+        assert deck.page.locator("a").first.get_attribute("href") == "08-next.html#part"
+        assert deck.page.locator("a").nth(1).get_attribute("rel") == "noopener"
+    finally:
+        deck.page.context.close()
+
+
+def test_a_picture_that_is_not_there_is_told(tmp_path, capsys):
+    a_notebook(tmp_path, ("markdown", "slide", "# A\n\n![gone](../assets/gone.png)"))
+    assert slides.main(["--no-pdf"], notebooks=tmp_path / "notebooks", slides=tmp_path) == 1
+    assert "07-made-up.ipynb" in (told := capsys.readouterr().err) and "gone.png" in told
+
+
+@pytest.mark.parametrize(
+    ("numbers", "chosen"),
+    [
+        ([], ["00", "02a", "02b", "10"]),
+        (["2"], ["02a", "02b"]),
+        (["02a", "0"], ["00", "02a"]),
+        (["2b", "10"], ["02b", "10"]),
+    ],
+)
+def test_notebooks_are_chosen_by_number(tmp_path, numbers, chosen):
+    for number in ("00", "02a", "02b", "10"):
+        (tmp_path / f"{number}-x.ipynb").touch()
+    found, unknown = slides.choose(numbers, tmp_path)
+    assert [path.name.partition("-")[0] for path in found] == chosen and unknown == []
+
+
+def test_an_unknown_number_is_told(tmp_path, capsys):
+    (tmp_path / "02a-x.ipynb").touch()
+    assert slides.main(["2", "7"], notebooks=tmp_path, slides=tmp_path) == 2
+    assert "no notebook 07; there are: 02a" in capsys.readouterr().err
+
+
+def test_without_a_browser_there_is_no_pdf_and_a_line_that_says_so(tmp_path, capsys, monkeypatch):
+    a_notebook(tmp_path, ("markdown", "slide", "# A title"))
+
+    def run(*arguments):  # in a thread of its own: in this one Playwright may be at work already
+        with ThreadPoolExecutor(1) as pool:
+            main = partial(slides.main, notebooks=tmp_path / "notebooks", slides=tmp_path)
+            return pool.submit(main, list(arguments)).result(), capsys.readouterr().err
+
+    missing = str(tmp_path / "no-such-browser")
+    code, told = run("--browser", missing)
+    assert code == 1 and "no PDF" in told and missing in told
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    monkeypatch.setattr(pdf, "NAMES", ())
+    monkeypatch.setattr(pdf, "CHANNELS", ())
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
+    code, told = run()
+    assert code == 0 and "no Chromium or Chrome found" in told
+    assert (tmp_path / "07-made-up.html").is_file() and not (tmp_path / "07-made-up.pdf").exists()
+
+
+def test_a_formula_that_cannot_be_drawn_is_told():
+    with pytest.raises(ValueError, match="cannot be drawn"):
+        page.formula(r"\frac{1}", inline=True)
+    assert "<svg" in page.formula(r"\tfrac12", inline=True) and "<math" in page.formula("x", inline=False)
+
+
+def test_lab_1_has_finer_frames_where_it_happens():
+    label, start, states = frames._edge(labs.find_edge())
+    lrs = [float(value) for value, _ in states]
+    assert label == "lr" and lrs == sorted(lrs) and lrs[0] < 0.02 and 0.2 < lrs[-1] < 0.3
+    assert {1.02 < b / a < 1.06 for a, b in pairwise(lrs) if a > 0.16} == {True}
+    assert 0 <= start < len(states) <= frames.MOST
+
+
+def test_a_lab_of_the_notebook_runs_what_it_builds_on_and_no_more():
+    cells = [
+        ("unused", "raise RuntimeError('nobody needs this')"),
+        ("imports", "import torch\nfrom functools import partial\nfrom utils import labs"),
+        ("mine", "class Mine(torch.optim.SGD):\n    pass"),
+        ("chosen", "mine = partial(Mine, momentum=0.5)"),
+        ("noise", "print('not on a slide')\nclaims = undefined"),
+        ("lab", "lab = labs.find_edge(mine, steps=20)\nlab"),
+    ]
+    made = frames._made_by([nbformat.v4.new_code_cell(source, id=id) for id, source in cells])
+    assert made.name == "edge" and "after 20 steps" in made.plot.frame["alt"]
+    with pytest.raises(ValueError, match="cell mine, which a lab builds on: NameError"):
+        frames._made_by([nbformat.v4.new_code_cell(source, id=id) for id, source in cells[2:]])
+
+
+def test_states_of_a_lab_are_what_the_lab_says():
+    """The frames in a page are those of the lab itself, set to the value beside the slider."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frames, "MOST", 3)
+        _, _, states = frames.frames(labs.find_edge())
+    lab = labs.find_edge()
+    values = dict(lab.controls["lr"].options)
+    for state in states:
+        assert state["alt"] == lab.set(lr=values[state["value"]]).plot.frame["alt"]
+    assert json.dumps(states).count("data:image/png") == 3

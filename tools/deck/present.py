@@ -1,0 +1,126 @@
+"""A notebook as a live deck, on which its labs work: `python -m tools.deck.present NUMBER`."""
+
+import argparse
+import asyncio
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+import webbrowser
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PORT = 8866  # Voilà's; when it is taken, any free one
+HELP = "s: notes · o: overview · f: full screen · ?: all keys · Esc leaves a slider · Ctrl-C here ends the deck"
+
+
+class Trouble(Exception):
+    """What is wrong and what to do about it, in one line."""
+
+
+def find(number: str, folder: Path) -> Path:
+    """The notebook with this number; 2 and 02 mean 02, or 02a where there are 02a and 02b."""
+    there = sorted(folder.glob("[0-9][0-9]*-*.ipynb"))
+    wanted = re.escape(number.lstrip("0") or "0")
+    for path in there:
+        if re.match(rf"0*{wanted}[a-z]?-", path.name):
+            return path
+    numbers = ", ".join(path.name.partition("-")[0] for path in there)
+    raise Trouble(f"no notebook `{number}`; there are: {numbers or 'none'}")
+
+
+def choose_port(wanted: int | None, ip: str) -> int:
+    """The wanted port, the usual one or a free one; Trouble if the wanted one is taken or nobody may listen there."""
+    for port in (wanted,) if wanted is not None else (PORT, 0):
+        try:
+            with socket.create_server((ip, port)) as probe:
+                return probe.getsockname()[1]
+        except (OSError, OverflowError):
+            continue
+    if wanted is None:
+        raise Trouble(f"cannot listen on {ip}: --ip takes an address of this machine")
+    raise Trouble(f"port {wanted} is in use, or not yours: name another one, or none, and a free one is taken")
+
+
+async def present(path: Path, *, ip: str, port: int, run_all: bool, browser: bool, began: float) -> None:
+    """Serve the deck until the task is cancelled. Raises Trouble when a cell fails or the kernel does not start."""
+    try:
+        import nbformat
+
+        from tools.deck.live_cells import MissingName, live_cells
+        from tools.deck.live_page import live_page
+        from tools.deck.page import deck_resources
+        from tools.deck.server import Deck, DeckError, DeckServer
+    except ModuleNotFoundError as error:
+        raise Trouble(f"{error.name} is missing: `python3 workshop.py present` installs what is needed") from None
+    notebook = nbformat.read(path, as_version=4)
+    if run_all:
+        cells = [place for place, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    else:
+        try:
+            cells = live_cells(notebook)
+        except (MissingName, SyntaxError) as error:
+            raise Trouble(f"{path.name}: {error}; --run-all runs every cell") from None
+    deck = Deck(title=path.stem)
+    server = DeckServer(deck, path.parent, ip=ip, port=port)
+    try:
+        server.listen()
+        address = f"http://{reach(ip)}:{port}/?token={server.token}"
+        say(f"The slides open in your browser; if they do not, open\n\n    {address}\n")
+        if browser:
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+        resources = asyncio.create_task(asyncio.to_thread(deck_resources, notebook))  # while the kernel starts
+        config = await server.run(notebook, cells, said=say)
+        deck.done, deck.doing = deck.total, "drawing the slides"
+        say("Drawing the slides")
+        deck.html = await asyncio.to_thread(live_page, notebook, path.parent, await resources | {"live": config})
+        say(f"Ready after {time.monotonic() - began:.1f} s.\n{HELP}")
+        await server.kernel_ends()
+        say("The kernel has died: the slides stay, the labs stand still. Ctrl-C, then present again.")
+        await asyncio.Event().wait()
+    except DeckError as error:
+        raise Trouble(f"{path.name}: {str(error).splitlines()[0]}") from None
+    finally:
+        await server.close()
+
+
+def reach(ip: str) -> str:
+    """The address at which this machine's browser finds a server that listens on `ip`."""
+    return "127.0.0.1" if ip in ("0.0.0.0", "localhost") else ip
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
+    """Present until Ctrl-C: exit code 0; 2 when there is nothing to present, with one line that says why."""
+    began = time.monotonic()
+    parser = argparse.ArgumentParser(prog="workshop.py present", description=(__doc__ or "").partition(":")[0])
+    parser.add_argument("number", help="of a notebook, such as 1, 01 or 02a")
+    parser.add_argument("--run-all", action="store_true", help="run every cell first, not only labs and what they need")
+    parser.add_argument("--no-browser", action="store_true", help="only print the address")
+    parser.add_argument("--port", type=int, help=f"to listen on, instead of {PORT} or a free one")
+    parser.add_argument("--ip", default="127.0.0.1", help="address to listen on; 0.0.0.0 lets in whoever has the token")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started this in the background
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    browser = not options.no_browser
+    try:
+        path = find(options.number, root / "notebooks")
+        say(f"Preparing {path.stem}")
+        port = choose_port(options.port, options.ip)
+        how = {"ip": options.ip, "port": port, "run_all": options.run_all, "browser": browser, "began": began}
+        asyncio.run(present(path, **how))
+    except (Trouble, OSError) as trouble:
+        print(f"workshop: {trouble}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        say("\nThe deck is closed.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

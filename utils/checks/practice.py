@@ -1,0 +1,252 @@
+"""The checks of notebooks 05a and 05b: parameter groups, accumulated gradients, a diagnosis, a mistake reproduced."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn, optim
+from torch.nn import functional as F
+
+from utils.guard import NotYet, Wrong, call, check, not_yet
+from utils.practice.leaderboard import check_recipe
+from utils.practice.sick_runs import MISTAKES, Signals, flat, lettered, reader, recognise, spoiled, text_loss, windows
+
+__all__ = ["check_accumulate", "check_diagnosis", "check_groups", "check_recipe", "check_reproduced"]
+
+# --- no decay on biases and norms -------------------------------------------------------------------------------------
+
+_DECAY = 0.3
+
+
+def _models() -> list[tuple[str, nn.Module]]:
+    """Models on which the usual short cuts go wrong, each with a name for the message."""
+    conv = nn.Sequential(nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3))
+    text = nn.Sequential(nn.Embedding(9, 4), nn.LayerNorm(4), nn.Linear(4, 9))
+    tied = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 9))
+    tied[1].weight = tied[0].weight
+    frozen = nn.Sequential(nn.Linear(3, 4), nn.GroupNorm(2, 4), nn.Linear(4, 2))
+    return [("a conv net", conv), ("a text model", text), ("a model with tied weights", tied), ("an MLP", frozen)]
+
+
+@check
+def check_groups(candidate: Callable) -> str:
+    """Judge `decay_groups(model, weight_decay)`: parameter groups in which only weights of two or more axes decay."""
+    for where, model in _models():
+        names = {id(p): name for name, p in model.named_parameters()}
+        groups = call(candidate, model, _DECAY).answer(may_change=True)
+        if not isinstance(groups, list | tuple) or not all(isinstance(g, dict) and "params" in g for g in groups):
+            raise Wrong("A list of groups is asked for, each a dict: `[{'params': [...], 'weight_decay': ...}, ...]`.")
+        seen: dict[int, float] = {}
+        for group in groups:
+            if "weight_decay" not in group:
+                raise Wrong(
+                    "A group without `weight_decay` gets the optimizer's default, 0.01 for AdamW: write the 0 down."
+                )
+            params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+            for p in params:
+                if isinstance(p, tuple):
+                    raise Wrong("A group holds pairs (name, parameter): keep the parameter alone.")
+                if id(p) in seen:
+                    name = names.get(id(p), "a tensor")
+                    raise Wrong(f"In {where} `{name}` is in the groups twice: an optimizer refuses that.")
+                seen[id(p)] = group["weight_decay"]
+        _judge_groups(where, model, names, seen)
+        optim.AdamW(groups, lr=0.1)
+    return "each parameter is in one group; matrices, kernels and embeddings decay, biases and norms do not."
+
+
+def _judge_groups(where: str, model: nn.Module, names: dict, seen: dict) -> None:
+    if missing := [name for key, name in names.items() if key not in seen]:
+        raise Wrong(f"In {where} `{missing[0]}` is in no group: the optimizer would never move it.")
+    for p in model.parameters():
+        name, decay = names[id(p)], seen[id(p)]
+        if p.ndim > 1 and decay != _DECAY:
+            raise Wrong(
+                f"In {where} `{name}`, of shape {tuple(p.shape)}, has weight decay {decay}: weights should decay."
+            )
+        if p.ndim <= 1 and decay != 0:
+            layer = model.get_submodule(name.rpartition(".")[0])
+            hint = "Its name ends in `weight`, but it is the scale of a norm. " if name.endswith("weight") else ""
+            raise Wrong(
+                f"In {where} `{name}` of {type(layer).__name__} has weight decay {decay}. {hint}What have biases and "
+                "norms in common that matrices and kernels have not?"
+            )
+
+
+# --- accumulation -----------------------------------------------------------------------------------------------------
+
+_PIECES = ((8, 8, 8, 8), (12, 12, 8), (20,))  # rows of the micro-batches: equal, unequal, a single one
+
+
+def _linear(rows: int) -> tuple[nn.Module, Tensor, Tensor]:
+    g = torch.Generator().manual_seed(rows)
+    model = nn.Linear(5, 3).double()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(torch.randn(p.shape, generator=g))
+    x, y = torch.randn(rows, 5, generator=g).double(), torch.randint(3, (rows,), generator=g)
+    return model, x, y
+
+
+def _mistaken(kind: str, model: nn.Module, pieces: list) -> list[Tensor]:
+    """The parameters after one SGD step with lr 1 with this mistake (or, for "right", none)."""
+    rows = sum(len(y) for _, y in pieces)
+    before = [p.detach().clone() for p in model.parameters()]
+    optimizer = optim.SGD(model.parameters(), lr=1.0)
+    optimizer.zero_grad()
+    for x, y in pieces:
+        weight = {"sum of means": 1.0, "mean of means": 1 / len(pieces)}.get(kind, len(y) / rows)
+        weight = 1.0 if kind in ("zeroed", "stepped", "stepped without zero") else weight
+        if kind in ("zeroed", "stepped"):
+            optimizer.zero_grad()
+        (weight * F.cross_entropy(model(x), y)).backward()
+        if kind.startswith("stepped"):
+            optimizer.step()
+    if not kind.startswith("stepped"):
+        optimizer.step()
+    after = [p.detach().clone() for p in model.parameters()]
+    with torch.no_grad():
+        for p, old in zip(model.parameters(), before, strict=True):
+            p.copy_(old)
+    return after
+
+
+_ACCUMULATED_WRONG = {
+    "sum of means": "The means of the pieces are added up, so the gradient is as many times too large as there are "
+    "pieces: divide.",
+    "mean of means": "Each piece counts the same, though they differ in rows: weigh a piece by its share of the rows.",
+    "zeroed": "Only the last piece counts: `zero_grad()` inside the loop throws the others away.",
+    "stepped": "It steps after every piece: those are small batches, one after the other, not one large one.",
+    "stepped without zero": "It steps after every piece, with all gradients so far: one step is asked for, at the end.",
+}
+
+
+@check
+def check_accumulate(candidate: Callable) -> str:
+    """Judge `accumulate(model, optimizer, pieces)`: one optimizer step, equal to that on all rows at once."""
+    for sizes in _PIECES:
+        model, x, y = _linear(sum(sizes))
+        pieces = list(zip(x.split(sizes), y.split(sizes), strict=True))
+        start = [p.detach().clone() for p in model.parameters()]
+        truth = _mistaken("right", model, pieces)
+        optimizer = optim.SGD(model.parameters(), lr=1.0)
+        for p in model.parameters():  # what an earlier step has left behind
+            p.grad = torch.ones_like(p)
+        outcome = call(candidate, model, optimizer, pieces)
+        if outcome.untouched:
+            raise NotYet(outcome.problem)
+        if outcome.problem:
+            raise Wrong(outcome.problem)
+        after = [p.detach().clone() for p in model.parameters()]
+        if _close(after, truth):
+            continue
+        where = f"With pieces of {', '.join(map(str, sizes))} rows"
+        if _close(after, start):
+            raise Wrong(f"{where} the model is as it was: does `optimizer.step()` come, once, at the end?")
+        old = [t - 1.0 for t in truth]
+        if _close(after, old):
+            raise Wrong(f"{where} the step also holds the gradient of an earlier step: `zero_grad()` comes first.")
+        with torch.no_grad():
+            for p, value in zip(model.parameters(), start, strict=True):
+                p.copy_(value)
+        for kind, told in _ACCUMULATED_WRONG.items():
+            if _close(after, _mistaken(kind, model, pieces)):
+                raise Wrong(f"{where} the step is not that of the large batch. {told}")
+        gap = max(float((a - t).abs().max()) for a, t in zip(after, truth, strict=True))
+        raise Wrong(f"{where} the step is not that of the large batch: parameters differ by up to {gap:.2g}.")
+    return "one step, equal to that of the large batch to rounding, for equal and for unequal pieces."
+
+
+def _close(a: list[Tensor], b: list[Tensor]) -> bool:
+    return all(torch.allclose(p, q, rtol=1e-9, atol=1e-10) for p, q in zip(a, b, strict=True))
+
+
+# --- eight curves -----------------------------------------------------------------------------------------------------
+
+
+@check
+def check_diagnosis(candidate: dict) -> str:
+    """Judge `answers`: letter → the name of the mistake, for the curves of diagnosis.lettered()."""
+    truth = lettered()
+    if candidate is ... or (isinstance(candidate, dict) and any(value is ... for value in candidate.values())):
+        raise NotYet(not_yet("`answers`"))
+    if not isinstance(candidate, dict) or set(candidate) != set(truth):
+        raise Wrong('`answers` is a dict with a mistake for each letter: `{"A": "lr too high", "B": …}`.')
+    known = {name.lower(): name for name in MISTAKES}
+    answers = {}
+    for letter in truth:
+        answer = candidate[letter]
+        if not isinstance(answer, str) or answer.strip().lower() not in known:
+            raise Wrong(f"{letter}: `{answer}` is none of the eight: {', '.join(MISTAKES)}.")
+        answers[letter] = known[answer.strip().lower()]
+    wrong = [letter for letter in truth if answers[letter] != truth[letter]]
+    if not wrong:
+        return "all eight. In real life the signals are the same; only the letters are missing."
+    letter = wrong[0]
+    raise Wrong(
+        f"{8 - len(wrong)} of 8 are right. {letter} is not “{answers[letter]}”. There you would see that "
+        f"{MISTAKES[answers[letter]]}.\nBut {letter} shows this: {told(spoiled(truth[letter]))}."
+    )
+
+
+def told(signals: Signals) -> str:
+    """The four signals of a run in words."""
+    done = np.isfinite(signals.loss)
+    if not done.all():
+        last = int(done.sum()) - 1
+        return (
+            f"a loss that is not finite after step {last}, and a gradient that went from {signals.gradient[0]:.2g} to "
+            f"{np.nanmax(signals.gradient):.2g}"
+        )
+    loss, weights, update = signals.loss, signals.weights, signals.update
+    return (
+        f"loss {loss[0]:.2g} → {loss[-10:].mean():.2g}, lowest {loss.min():.2g}; weights' norm {weights[0]:.2g} → "
+        f"{weights[-1]:.2g}; length of the updates {np.median(update[:10]):.2g} → {np.median(update[-5:]):.2g}"
+    )
+
+
+# --- one of them, by one's own hand -----------------------------------------------------------------------------------
+
+REPRODUCE, _SEED = "scheduler per iteration", 7
+
+
+class _Watched:
+    """Hands out batches and notes, between two of them, what the model shows: loss, gradient, weights, update."""
+
+    def __init__(self, model: nn.Module, batches: list):
+        self.model, self.batches, self.rows = model, batches, []
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self):
+        before = flat(self.model)
+        for x, y in self.batches:
+            with torch.no_grad():
+                loss = text_loss(self.model, x, y).item()
+            yield x, y
+            grads = [p.grad for p in self.model.parameters() if p.grad is not None]
+            norm = nn.utils.get_total_norm(grads).item() if grads else 0.0
+            now = flat(self.model)
+            self.rows.append((loss, norm, now.norm().item(), (now - before).norm().item()))
+            before = now
+
+
+@check
+def check_reproduced(candidate: Callable) -> str:
+    """Judge `sick_run(model, batches)`: it trains the model so that it shows the symptoms of REPRODUCE."""
+    model, batches = reader(_SEED), windows(_SEED)
+    watched = _Watched(model, batches)
+    outcome = call(candidate, model, watched, timeout=30.0)
+    if outcome.untouched:
+        raise NotYet(outcome.problem)
+    if outcome.problem:
+        raise Wrong(outcome.problem)
+    if len(watched.rows) < len(batches):
+        raise Wrong(f"Your run took {len(watched.rows)} of the {len(batches)} batches: go through all of them.")
+    signals = Signals(*np.array(watched.rows).T)
+    seen = recognise(signals)
+    if seen == REPRODUCE:
+        return f"the same illness, on another seed: {told(signals)}."
+    looks = "a healthy run" if seen == "healthy" else f"“{seen}”"
+    raise Wrong(f"Your run looks like {looks}: {told(signals)}.\nAsked for is “{REPRODUCE}”: {MISTAKES[REPRODUCE]}.")

@@ -1,0 +1,140 @@
+"""What the schedule designer offers: schedulers with their sliders, and the code that a setting of them stands for."""
+
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from utils.practice.schedule_runs import MOMENTUM
+from utils.reference.schedulers import scheduler_classes
+
+LRS = tuple(float(f"{lr:.3g}") for lr in np.geomspace(1e-4, 1, 81))  # 20 a decade
+
+_COUNTS = (1, 2, 5, *range(10, 201, 5))
+_LONG = (*range(10, 201, 10), 250, 300, 400)  # what may last longer than the run
+_SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
+_LOWEST = (0.0, 1e-5, 1e-4, 1e-3, 0.01, 0.1)
+_GAMMA = (0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0)
+_SLOW = (0.9, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 1.0, 1.01, 1.02, 1.03, 1.05)  # above 1: a range test
+_STRATEGY = ("cos", "linear")
+_RULES = ("1 / (1 + step / {k})", "(1 + step / {k}) ** -0.5", "0.5 ** (step / {k})")
+
+# scheduler → slider → (its values, the one that it starts with)
+KNOBS: dict[str, dict[str, tuple]] = {
+    "CosineAnnealingLR": {"T_max": (_LONG, 200), "eta_min": (_LOWEST, 0.0)},
+    "StepLR": {"step_size": (_COUNTS, 50), "gamma": (_GAMMA, 0.3)},
+    "MultiStepLR": {"milestone 1": (_COUNTS, 100), "milestone 2": (_COUNTS, 150), "gamma": (_GAMMA, 0.2)},
+    "ExponentialLR": {"gamma": (_SLOW, 0.985)},
+    "LinearLR": {
+        "start_factor": (_SHARES, 1.0),
+        "end_factor": ((0.0, *_SHARES), 0.0),
+        "total_iters": (_LONG, 200),
+    },
+    "PolynomialLR": {"total_iters": (_LONG, 200), "power": ((0.5, 1.0, 1.5, 2.0, 3.0, 5.0), 2.0)},
+    "OneCycleLR": {
+        "max_lr": (LRS, 0.2),
+        "total_steps": (_LONG, 200),
+        "pct_start": ((0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9), 0.3),
+        "div_factor": ((1, 2, 5, 10, 25, 100), 25),
+        "anneal_strategy": (_STRATEGY, "cos"),
+        "three_phase": ((False, True), False),
+    },
+    "CyclicLR": {
+        "base_lr": (LRS, 0.01),
+        "max_lr": (LRS, 0.2),
+        "step_size_up": (_COUNTS, 25),
+        "mode": (("triangular", "triangular2", "exp_range"), "triangular2"),
+        "gamma": ((0.95, 0.98, 0.99, 0.995, 1.0), 0.99),
+    },
+    "CosineAnnealingWarmRestarts": {"T_0": (_COUNTS, 50), "T_mult": ((1, 2, 3), 1), "eta_min": (_LOWEST, 0.0)},
+    "ReduceLROnPlateau": {
+        "mode": (("min", "max"), "min"),
+        "factor": ((0.1, 0.2, 0.3, 0.5, 0.7, 0.9), 0.5),
+        "patience": ((0, 1, 2, 3, 5, 10, 15, 20, 30, 50), 10),
+        "threshold": ((0.0, 1e-4, 1e-3, 0.01, 0.05, 0.1), 1e-4),
+        "cooldown": ((0, 5, 10, 20, 50), 0),
+    },
+    "LambdaLR": {"lr_lambda": (_RULES, _RULES[0]), "k": (_COUNTS, 30)},
+    "MultiplicativeLR": {"factor": (_SLOW, 0.97), "start": ((0, *_COUNTS), 100)},
+    "ConstantLR": {"factor": (_SHARES, 0.3), "total_iters": (_COUNTS, 50)},
+    "SWALR": {"swa_lr": (LRS, 0.01), "anneal_epochs": (_LONG, 200), "anneal_strategy": (_STRATEGY, "cos")},
+}
+# The sliders of the second scheduler, where it starts with another value than it would alone: a warm-up, for one.
+PARTNERS: dict[str, dict[str, tuple]] = {
+    "LinearLR": KNOBS["LinearLR"]
+    | {"start_factor": (_SHARES, 0.1), "end_factor": ((0.0, *_SHARES), 1.0), "total_iters": (_COUNTS, 20)},
+    "ConstantLR": KNOBS["ConstantLR"] | {"total_iters": (_COUNTS, 20)},
+    "ExponentialLR": KNOBS["ExponentialLR"],
+    "CosineAnnealingLR": KNOBS["CosineAnnealingLR"],
+    "SWALR": KNOBS["SWALR"],
+}
+# How a second scheduler joins the first.
+ALONE, AFTER, BEFORE, TIMES = "alone", "after a second", "before a second", "times a second"
+COMPOSE = (ALONE, AFTER, BEFORE, TIMES)
+_WRITTEN = {  # arguments that are no plain numbers
+    "MultiStepLR": "milestones=[{milestone 1}, {milestone 2}], gamma={gamma}",
+    "MultiplicativeLR": "lr_lambda=lambda step: {factor} if step > {start} else 1",
+}
+
+
+@dataclass(frozen=True)
+class Design:
+    """A schedule as text. `expression` is what makes the scheduler, with names of torch; "" for a constant lr."""
+
+    lr: float
+    expression: str = ""
+
+    def factory(self, own: Mapping[str, Callable]) -> Callable[[Optimizer], LRScheduler] | None:
+        """What makes the scheduler, from the very text that the student copies; None for a constant lr."""
+        if not self.expression:
+            return None
+        return eval(f"lambda optimizer: {self.expression}", scheduler_classes() | {"own": own, "__builtins__": {}})
+
+    @property
+    def code(self) -> str:
+        """The program to copy; it needs a `model`."""
+        found = [name for name in scheduler_classes() if f"{name}(" in self.expression]
+        used = sorted(name for name in found if name != "SWALR")
+        lines = ["from torch.optim import SGD"]
+        if used:
+            names = f"from torch.optim.lr_scheduler import {', '.join(used)}"
+            wrapped = "\n    ".join(["from torch.optim.lr_scheduler import (", *(f"{name}," for name in used)]) + "\n)"
+            lines.append(names if len(names) < 79 else wrapped)
+        lines += ["from torch.optim.swa_utils import SWALR"] if "SWALR" in found else []
+        lines += ["", f"optimizer = SGD(model.parameters(), lr={self.lr!r}, momentum={MOMENTUM})"]
+        lines += [f"scheduler = {self.expression}"]
+        metric = "validation_loss" if "ReduceLROnPlateau(" in self.expression else ""
+        lines += [f"# and after every optimizer.step(): scheduler.step({metric})"]
+        return "\n".join(lines)
+
+
+def design(values: Mapping, own: Mapping[str, Callable]) -> Design:
+    """The design that the lab's controls describe; `own` are the student's schedulers, name → factory."""
+    main, partner = values["scheduler"], values["partner"]
+    first = f"own[{main!r}](optimizer)" if main in own else _call(main, KNOBS, values, "")
+    if values["compose"] == ALONE:
+        return Design(values["lr"], first)
+    second = _call(partner, PARTNERS, values, "2nd ")
+    pair = [second, first] if values["compose"] == AFTER else [first, second]
+    listed = textwrap.indent("\n".join(f"{each}," for each in pair), " " * 8)
+    if values["compose"] == TIMES:
+        return Design(values["lr"], f"ChainedScheduler(\n    [\n{listed}\n    ]\n)")
+    milestones = f"    milestones=[{values['milestone']}],"
+    return Design(values["lr"], f"SequentialLR(\n    optimizer,\n    [\n{listed}\n    ],\n{milestones}\n)")
+
+
+def _call(name: str, knobs: Mapping[str, Mapping], values: Mapping, prefix: str) -> str:
+    chosen = {knob: values[f"{prefix}{name} {knob}"] for knob in knobs[name]}
+    if name == "LambdaLR":
+        arguments = "lr_lambda=lambda step: " + chosen["lr_lambda"].format(k=chosen["k"])
+    elif name in _WRITTEN:
+        arguments = _WRITTEN[name].format(**chosen)
+    else:
+        arguments = ", ".join(f"{knob}={value!r}" for knob, value in chosen.items())
+    if len(name) + len(arguments) < 55:
+        return f"{name}(optimizer, {arguments})"
+    lines = "\n".join(textwrap.wrap(f"optimizer, {arguments},", 66))  # no argument of such a long call has a blank
+    return f"{name}(\n{textwrap.indent(lines, ' ' * 4)}\n)"

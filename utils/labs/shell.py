@@ -1,0 +1,143 @@
+"""What every lab has in common: controls around a PlotWidget, a step slider with play, and a still picture."""
+
+import html
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+
+import ipywidgets
+from IPython.display import display
+
+from utils.labs.plot_widget import PlotWidget, flatten
+from utils.plots import Picture
+
+
+class Lab:
+    """Controls around a PlotWidget. `update` turns the controls' values into a frame and a status line.
+
+    plot       the PlotWidget
+    controls   name → ipywidgets control, in the order of the Tab key; update gets their values by these names
+    update     (**values) → (frame, HTML to show under the frame's alt text, background PNG or None to keep the present)
+    actions    label → function without arguments: buttons
+    arrange    (lab, step slider with play) → widgets from top to bottom; by default controls, plot, buttons, status
+    lock       held while a frame is made: JupyterLab 4.6 has sliders answered by a thread of their own, and a cell that
+               moves controls, or a timer that has something new to show, runs in another
+    """
+
+    def __init__(
+        self,
+        name: str,
+        plot: PlotWidget,
+        controls: Mapping[str, ipywidgets.Widget],
+        update: Callable,
+        *,
+        actions: Mapping[str, Callable] | None = None,
+        arrange: Callable | None = None,
+        lock: AbstractContextManager | None = None,
+    ):
+        self.name, self.plot, self.controls, self._update = name, plot, dict(controls), update
+        self.status = ipywidgets.HTML()
+        self._lock = lock or threading.RLock()
+        self._last_step = plot.step  # the browser will move plot.step itself
+        self._held = False
+        self._arrange = arrange or _one_above_the_other
+        self.buttons = {label: ipywidgets.Button(description=label) for label in actions or {}}
+        for label, button in self.buttons.items():
+            button.on_click(partial(self._act, actions[label]))
+        for control in self.controls.values():
+            control.observe(self._changed, names="value")
+        self._changed()
+
+    def _act(self, act: Callable, button: ipywidgets.Button) -> None:
+        button.disabled = True  # some take a second: the page shows that it is at work, and a second click waits
+        try:
+            act()
+        finally:
+            button.disabled = False
+
+    @property
+    def values(self) -> dict:
+        return {name: control.value for name, control in self.controls.items()}
+
+    def set(self, **values) -> "Lab":
+        """Move controls by name, as a hand would; for notebooks that show a state, and for tests."""
+        unknown = values.keys() - self.controls.keys()
+        if unknown:
+            raise ValueError(f"this lab has no control {sorted(unknown)}; it has {list(self.controls)}")
+        for name, value in values.items():
+            self.controls[name].value = value
+        return self
+
+    def do(self, action: str) -> "Lab":
+        """Press a button by its label."""
+        if action not in self.buttons:
+            raise ValueError(f"this lab has no button {action!r}; it has {list(self.buttons)}")
+        self.buttons[action].click()
+        return self
+
+    @contextmanager
+    def hold(self):
+        """Within this block controls may move without a run; one run follows at its end."""
+        held, self._held = self._held, True
+        try:
+            yield
+        finally:
+            self._held = held
+            self._changed()
+
+    def _changed(self, _=None) -> None:
+        if self._held:
+            return
+        with self._lock:
+            frame, status, background = self._update(**self.values)
+            if background is not None and background != self.plot.background:
+                self.plot.background = background
+            self.plot.frame = frame
+            self.status.value = f'<div style="line-height: 1.5"><b>{html.escape(frame["alt"])}</b>{status}</div>'
+
+    def still(self) -> Picture:
+        """The present state as a picture: what a page without a kernel shows."""
+        return Picture(flatten(self.plot), self.plot.frame["alt"], self.plot.size[0])
+
+    def _ipython_display_(self) -> None:
+        """Two outputs: the still picture for pages without a kernel, and the widget, whose style hides that picture."""
+        still = self.still()._repr_html_().replace("<img ", f'<img class="lab-still lab-still-{self.name}" ', 1)
+        display({"text/html": still, "text/plain": self.plot.frame["alt"]}, raw=True)
+        bundle = self.widget()._repr_mimebundle_()
+        display({**bundle, "text/plain": "Run this notebook to move the sliders of this lab."}, raw=True)
+
+    def widget(self) -> ipywidgets.Widget:
+        hidden = f".lab-still-{self.name} {{ display: none !important }}"
+        look = ipywidgets.HTML(f"<style>{hidden} {LOOK}</style>")
+        step, last = self.plot.step, self._last_step
+        # The step slider is the source of the links: jslink copies its source's value when it is shown.
+        scrub = ipywidgets.IntSlider(value=step, min=0, max=last, description="step", layout={"width": "360px"})
+        play = ipywidgets.Play(value=step, min=0, max=last, interval=25, show_repeat=False)
+        ipywidgets.jslink((scrub, "value"), (play, "value"))
+        ipywidgets.jslink((scrub, "value"), (self.plot, "step"))
+        box = ipywidgets.VBox([look, *self._arrange(self, ipywidgets.HBox([scrub, play], layout=WRAP))])
+        box.add_class("workshop-lab")
+        return box
+
+
+WRAP = {"flex_flow": "row wrap"}
+# In light and dark themes: what ipywidgets draws in a faint grey has a contrast of 3 and more, the focus is seen, the
+# picture is a sheet of paper on the dark desk, and no row is wider than the page (at 200 % it has half the room).
+LOOK = """
+.workshop-lab .widget-readout { min-width: 56px }
+.workshop-lab .noUi-target { background: #808080 }
+.workshop-lab .noUi-handle { border: 2px solid #6b6b6b; background: #ffffff }
+.workshop-lab .noUi-handle:focus { border-color: #0072B2; outline: 3px solid #0072B2; outline-offset: 2px }
+.workshop-lab :is(button, select, input, textarea):focus-visible {
+  outline: 3px solid #0072B2 !important; outline-offset: 2px !important /* ipywidgets says none */
+}
+.workshop-lab .workshop-plot { border-radius: 4px }
+.workshop-lab .workshop-swatch { display: block; margin: 7px 4px; background: #ffffff; border-radius: 3px }
+.workshop-lab .widget-inline-hbox { max-width: calc(100% - 4px) } /* it has a margin of 2 px */
+"""
+
+
+def _one_above_the_other(lab: Lab, scrub: ipywidgets.Widget) -> list[ipywidgets.Widget]:
+    above = ipywidgets.HBox(list(lab.controls.values()), layout=WRAP)
+    return [above, lab.plot, ipywidgets.HBox([*lab.buttons.values(), scrub], layout=WRAP), lab.status]

@@ -1,0 +1,9 @@
+"""What the notebooks on practice train, spoil, store and score.
+
+digits_net      a small conv net on digits, all seeds at once or one by one
+sick_runs       eight ways to spoil a training run, each really run
+schedule_runs   six networks under a schedule, a step at a time (Lab 3, notebook 04a)
+range_test      lr_range_test(): raise lr at every step
+checkpoint      a whole run in a file, all at once or not at all
+leaderboard     a training recipe, scored fairly
+"""

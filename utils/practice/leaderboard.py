@@ -1,0 +1,228 @@
+"""Score a training recipe fairly: same net, same batches, same steps, five seeds, rows that nobody trained on.
+
+Recipes are chosen on the validation rows with five seeds, and reported on the test rows with five others.
+
+A recipe is a function `recipe(model, batches)`: it trains `model` on the pairs (x, y) of `batches`, one optimizer step
+per batch, and returns the model to be judged (None: the one that it got). It may transform x and y, schedule, average…
+"""
+
+import itertools
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from tabulate import tabulate
+from torch import nn, optim
+from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from utils.comparison import Comparison, compare
+from utils.guard import NotYet, Wrong, call, check, has_placeholder, name_of, not_yet
+from utils.practice.digits_net import Feed, Recipe, conv_net, digits, judge, shift
+
+STEPS, TARGET = 300, 98.5  # batches per run, and the accuracy in per cent to reach
+SEEDS = {"validation": (0, 1, 2, 3, 4), "test": (100, 101, 102, 103, 104)}  # no trained model both chooses and reports
+_SECONDS = 30.0  # per run; the references take about one
+_looks = itertools.count(1)
+
+
+# ---- the references
+
+
+def constant(model: nn.Module, batches: Feed) -> None:
+    """AdamW at one lr from the first step to the last. The lr was chosen on the validation rows (notebook 05b)."""
+    optimizer = optim.AdamW(model.parameters(), lr=0.01, fused=True)
+    for x, y in batches:
+        loss = F.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def practised(model: nn.Module, batches: Feed) -> None:
+    """Warm-up and cosine, decay on the weights only, label smoothing, every other batch shifted.
+
+    The numbers were chosen on the validation rows, with the seeds for that.
+    """
+    weights = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": weights, "weight_decay": 0.3}, {"params": others, "weight_decay": 0.0}]
+    optimizer = optim.AdamW(groups, lr=0.03, fused=True)
+    steps, warm = len(batches), len(batches) // 10
+    scheduler = LambdaLR(optimizer, lambda t: min((t + 1) / warm, (1 + math.cos(math.pi * t / steps)) / 2))
+    for step, (x, y) in enumerate(batches):
+        loss = F.cross_entropy(model(shift(x) if step % 2 else x), y, label_smoothing=0.2)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+
+
+REFERENCES: dict[str, Recipe] = {"AdamW, constant lr": constant, "the page's recipe": practised}
+
+
+# ---- running a recipe
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """What a recipe reached: the accuracy in per cent, one number per seed."""
+
+    label: str
+    accuracy: np.ndarray
+
+    def __str__(self) -> str:
+        return f"{self.accuracy.mean():.2f} % ± {self.accuracy.std(ddof=1):.2f}"
+
+
+def score(recipe: Recipe, *, on: str = "validation", label: str = "yours") -> Score:
+    """Train with the SEEDS of the "validation" or the "test" rows and judge there.
+
+    Raises Wrong with a diagnosis, or NotYet, where the recipe gives no model to judge, and nothing else, whatever the
+    recipe does. A run that takes longer than 30 seconds is stopped.
+    """
+    if on not in ("validation", "test"):
+        raise ValueError(f"on is {on!r}: choose on 'validation' as often as you like, report on 'test'")
+    rows = digits()
+    return Score(label, np.array([100 - judge(_run(recipe, seed), getattr(rows, on))[1] for seed in SEEDS[on]]))
+
+
+def _run(recipe: Recipe, seed: int) -> nn.Module:
+    """The trained model of one seed, once it is known that the rules were kept."""
+    model, feed, taken = conv_net(seed), Feed(digits(), STEPS, seed), []
+    before = [p.detach().clone() for p in model.parameters()]
+    others = set(threading.enumerate())  # a run that was stopped for its time may go on beside this one for a while
+    hook = register_optimizer_step_post_hook(
+        lambda *_: taken.append(1) if threading.current_thread() not in others else None
+    )
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            outcome = call(recipe, model, feed, timeout=_SECONDS)
+    finally:
+        hook.remove()
+    if outcome.untouched:
+        raise NotYet(outcome.problem)
+    if outcome.problem:
+        raise Wrong(outcome.problem)
+    result = model if outcome.value is None else outcome.value
+    if has_placeholder(recipe) and not taken:
+        raise NotYet(not_yet(name_of(recipe)))
+    if not isinstance(result, nn.Module):
+        raise Wrong(f"Your recipe returned an object of type `{type(result).__name__}`: return the model, or nothing.")
+    if len(taken) > STEPS:
+        raise Wrong(
+            f"Your recipe took {len(taken)} optimizer steps on {feed.taken} batches. The budget is one step per batch, "
+            f"{STEPS} in all: with more, it would not be compared with the others."
+        )
+    _judge_network(result, model, before, len(taken))
+    return result
+
+
+def _judge_network(result: nn.Module, model: nn.Module, before: list, steps: int) -> None:
+    inner = result.module if isinstance(result, optim.swa_utils.AveragedModel) else result
+    shapes = [tuple(p.shape) for p in inner.parameters()]
+    if shapes != [tuple(p.shape) for p in before]:
+        raise Wrong("Your recipe returned another network than it got: everybody trains the same one.")
+    if not all(t.isfinite().all() for t in inner.state_dict().values()):
+        raise Wrong(f"After {steps} steps the model holds nan or inf: the run diverged. Try a lower lr, or clip.")
+    if all(torch.equal(a, b) for a, b in zip(before, inner.parameters(), strict=True)):
+        if steps == 0:
+            raise Wrong(
+                "No optimizer took a step: the model is as it was. Does your loop over `batches` call `step()`?"
+            )
+        raise Wrong(
+            f"{steps} optimizer steps, and the model is as it was. Does the optimizer hold `model.parameters()`, and "
+            "does `backward()` come before `step()`?"
+        )
+    try:
+        with torch.no_grad():
+            shape = tuple(result.eval()(torch.zeros(2, 1, 8, 8)).shape)
+    except Exception as error:
+        raise Wrong(f"The model that you return cannot be called: `{type(error).__name__}: {error}`.") from None
+    if shape != (2, 10):
+        raise Wrong(f"For two images the model that you return gives shape {shape}, not (2, 10).")
+
+
+@cache
+def reference_scores() -> dict[str, Score]:
+    """The references on the test rows, trained once per session."""
+    return {label: score(recipe, on="test", label=label) for label, recipe in REFERENCES.items()}
+
+
+# ---- the board
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """The scores, best first; `said` is the diagnosis, or how the student's recipe compares with the best reference."""
+
+    scores: list[Score]
+    said: str
+    against: Comparison | None = None
+
+    def _repr_markdown_(self) -> str:
+        rows = [[place, s.label, str(s), f"{s.accuracy.min():.2f} %"] for place, s in enumerate(self.scores, start=1)]
+        table = tabulate(
+            rows, headers=["", "recipe", "test accuracy ± spread over seeds", "worst seed"], tablefmt="github"
+        )
+        return f"{table}\n\n{self.said}"
+
+    def __repr__(self) -> str:
+        return self._repr_markdown_()
+
+
+def leaderboard(recipe: Recipe) -> Board:
+    """Score `recipe` on the test rows beside the references. Never raises: what is wrong stands on the board."""
+    scores = list(reference_scores().values())
+    try:
+        yours = score(recipe, on="test")
+    except NotYet as stub:
+        return Board(_ranked(scores), f"○ {stub}")
+    except Wrong as wrong:
+        return Board(_ranked(scores), f"✗ Not on the board. {wrong}")
+    best = max(scores, key=lambda s: s.accuracy.mean())
+    against = compare(-yours.accuracy, -best.accuracy, small=0.2)  # lower is better there
+    return Board(_ranked([*scores, yours]), f"{_told(against, best)} {_seen()}", against)
+
+
+def _ranked(scores: list[Score]) -> list[Score]:
+    return sorted(scores, key=lambda s: -s.accuracy.mean())
+
+
+def _told(against: Comparison, best: Score) -> str:
+    mean, low, high = (0.0 - value for value in (against.mean, against.high, against.low))  # never −0.00
+    gap = f"Yours minus {best.label}, seed by seed: {mean:+.2f} points, 95 % interval {low:+.2f} to {high:+.2f}"
+    words = {
+        "gain": "a gain: the interval lies above 0",
+        "loss": "a loss: the interval lies below 0",
+        "no gain": "level: the interval holds 0 and nothing beyond ± 0.2",
+        "noise": "noise: the interval holds 0, and five seeds cannot tell",
+    }
+    return f"{gap} (Student's paired t). That is {words[against.verdict]}."
+
+
+def _seen() -> str:
+    look = next(_looks)
+    warning = " Whoever looks often, and keeps the best, has chosen on them." if look > 3 else ""
+    return f"This was look number {look} at the test rows.{warning}"
+
+
+@check
+def check_recipe(candidate: Callable) -> str:
+    """Judge `my_recipe(model, batches)`: its mean accuracy on the validation rows reaches TARGET."""
+    board = score(candidate)
+    if board.accuracy.mean() < TARGET:
+        raise Wrong(
+            f"Your recipe reaches {board} on the validation rows, and {TARGET} % is asked for. What does the page's "
+            "recipe do that it does not? Read `leaderboard.practised??`."
+        )
+    return (
+        f"{board} on the validation rows; the worst of five seeds {board.accuracy.min():.2f} %. What it is worth on "
+        "rows by which nobody chose, one look at the board will tell."
+    )
