@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 
-from utils.checks import built_in as checks02
+from utils.checks import built_in
 from utils.checks.built_in import check_adam_path, check_momentum_path
 
 
@@ -356,13 +356,13 @@ def test_a_stub_is_not_yet_and_strange_answers_get_a_verdict(judge):
 
 def test_every_mistake_differs_somewhere_from_the_truth_and_from_the_others():
     for mistakes, settings in (
-        (checks02._MOMENTUM_MISTAKES, list(checks02._MOMENTA.values())),
-        (checks02._ADAM_MISTAKES, [(lr, betas, eps) for _, lr, betas, eps, _ in checks02._ADAMS.values()]),
+        (built_in._MOMENTUM_MISTAKES, list(built_in._MOMENTA.values())),
+        (built_in._ADAM_MISTAKES, [(lr, betas, eps) for _, lr, betas, eps, _ in built_in._ADAMS.values()]),
     ):
         sizes = [len(s[0]) if isinstance(s[0], list) else 6 for s in settings]
-        gradients = [checks02._gradients(n, 3) for n in sizes]
+        gradients = [built_in._gradients(n, 3) for n in sizes]
         paths = [
-            [checks02._path(checks02._START, m(g, *s)) for g, s in zip(gradients, settings, strict=True)]
+            [built_in._path(built_in._START, m(g, *s)) for g, s in zip(gradients, settings, strict=True)]
             for m, _ in mistakes
         ]
         for (i, a), (j, b) in itertools.combinations(enumerate(paths), 2):

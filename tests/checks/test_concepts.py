@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import nn
 
-from utils.checks import concepts as checks
+from utils.checks import concepts
 from utils.checks.concepts import (
     NotYet,
     Verdict,
@@ -702,11 +702,11 @@ def test_mistakes_of_gradient_descent_are_named(name):
 
 
 def test_no_two_mistakes_of_gradient_descent_look_alike_on_the_first_descent():
-    first = next(iter(checks._DESCENTS.values()))
-    paths = [checks._mistaken_path(move, *first) for move, _ in checks._MOVES]
-    paths.append(checks._sgd_path(*first))
+    first = next(iter(concepts._DESCENTS.values()))
+    paths = [concepts._mistaken_path(move, *first) for move, _ in concepts._MOVES]
+    paths.append(concepts._sgd_path(*first))
     for a, b in itertools.combinations(paths, 2):
-        assert not checks._close(a, b)
+        assert not concepts._close(a, b)
 
 
 # --- the largest stable learning rate -------------------------------------------------------------------------------
@@ -802,17 +802,17 @@ def test_mistakes_of_the_largest_stable_lr_are_named(name):
 
 def test_no_two_mistakes_of_the_lr_look_alike_on_all_matrices_and_none_is_within_the_tolerance():
     lrs = []
-    for spectrum in checks._SPECTRA:
-        hessian = checks._hessian(spectrum)
+    for spectrum in concepts._SPECTRA:
+        hessian = concepts._hessian(spectrum)
         torch.testing.assert_close(eigenvalues(hessian), torch.tensor(spectrum, dtype=torch.float64))
-        lrs.append([float(formula(hessian, eigenvalues(hessian))) for formula, _ in checks._LRS] + [2 / spectrum[-1]])
+        lrs.append([float(formula(hessian, eigenvalues(hessian))) for formula, _ in concepts._LRS] + [2 / spectrum[-1]])
     for a, b in itertools.combinations(zip(*lrs, strict=True), 2):
         assert any(abs(x / y - 1) > 0.021 for x, y in zip(a, b, strict=True))
 
 
 def test_the_loss_at_a_lr_is_that_of_the_closed_form():
-    hessian = checks._hessian((1.0, 6.0, 8.0))
-    loss, steps = checks._last_loss(hessian, 0.1, steps=20)
+    hessian = concepts._hessian((1.0, 6.0, 8.0))
+    loss, steps = concepts._last_loss(hessian, 0.1, steps=20)
     powers = sum(e * (1 - 0.1 * e) ** 40 for e in (1.0, 6.0, 8.0)) / 15
     assert steps == 20 and loss == pytest.approx(powers)
 

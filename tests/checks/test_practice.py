@@ -9,7 +9,7 @@ from torch import nn, optim
 from torch.nn import functional as F
 
 from utils.checks.practice import check_accumulate, check_diagnosis, check_groups, check_reproduced
-from utils.practice import sick_runs as diagnosis
+from utils.practice import sick_runs
 from utils.practice.sick_runs import MISTAKES, lettered, recognise, spoiled, text_loss
 
 
@@ -144,9 +144,9 @@ def test_the_eight_runs_part_from_the_healthy_one_by_their_mistake_alone():
 
 
 def test_the_loss_of_guessing_is_that_of_the_best_guess():
-    codes = diagnosis.zen()[2]
+    codes = sick_runs.zen()[2]
     logits = (codes.bincount() / len(codes)).log().expand(len(codes), -1)
-    assert np.isclose(diagnosis.guessing(), F.cross_entropy(logits, codes).item(), rtol=1e-5)
+    assert np.isclose(sick_runs.guessing(), F.cross_entropy(logits, codes).item(), rtol=1e-5)
 
 
 def test_an_unknown_mistake_is_refused():
@@ -255,8 +255,8 @@ def test_stubs_are_not_yet():
 
 def test_windows_depend_on_their_seed_alone():
     torch.manual_seed(0)
-    first = diagnosis.windows(3)[5]
+    first = sick_runs.windows(3)[5]
     torch.manual_seed(1)
-    again, other = diagnosis.windows(3)[5], diagnosis.windows(4)[5]
+    again, other = sick_runs.windows(3)[5], sick_runs.windows(4)[5]
     assert torch.equal(first[0], again[0]) and not torch.equal(first[0], other[0])
     assert torch.equal(first[0][:, 1:], first[1][:, :-1]) and np.all(first[0].numpy() < 32)

@@ -24,7 +24,7 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
-from utils.checks import schedulers as checks04
+from utils.checks import schedulers
 from utils.checks.schedulers import (
     FLOOR,
     TOTAL,
@@ -367,7 +367,7 @@ def test_a_wrong_closed_form_is_told_why(wrong, words):
 
 
 def test_the_reference_says_what_the_exercise_says():
-    curve = lr_curve(checks04._warm_up_cosine, TOTAL + 1, lr=2.0)
+    curve = lr_curve(schedulers._warm_up_cosine, TOTAL + 1, lr=2.0)
     assert curve[0] == pytest.approx(2 / WARM_UP) and curve[WARM_UP - 1] == curve[WARM_UP] == 2
     assert curve[TOTAL] == pytest.approx(2 * FLOOR) and curve[(WARM_UP + TOTAL) // 2] == pytest.approx(1 + FLOOR)
 
@@ -414,13 +414,13 @@ def test_a_schedule_that_does_not_is_told_why(bad, words):
 
 def test_no_constant_lr_reaches_the_target():
     ends = [noisy_run(by(lambda k, f=factor: f))[0][-1] for factor in 10 ** np.arange(-2, 0.51, 0.125)]
-    assert 1.2 * checks04.TARGET < min(ends) and np.isfinite(ends).all()
+    assert 1.2 * schedulers.TARGET < min(ends) and np.isfinite(ends).all()
 
 
 def test_the_run_is_torch_and_the_check_takes_less_than_three_seconds():
     losses, lrs = noisy_run(partial(ExponentialLR, gamma=0.98))
-    assert losses.shape == (checks04.BUDGET + 1,)
-    np.testing.assert_allclose(lrs, checks04.LR * 0.98 ** np.arange(checks04.BUDGET), rtol=1e-12)
+    assert losses.shape == (schedulers.BUDGET + 1,)
+    np.testing.assert_allclose(lrs, schedulers.LR * 0.98 ** np.arange(schedulers.BUDGET), rtol=1e-12)
     start = time.process_time()
     check_target(partial(CosineAnnealingLR, T_max=200))
     assert time.process_time() - start < 3

@@ -21,7 +21,7 @@ from torch import nn, optim
 
 from tests.benchmarks import foreach as bench_foreach
 from tests.benchmarks.foreach import NOTEBOOK, cells, ladder
-from utils.checks import custom as checks03
+from utils.checks import custom
 from utils.checks.examiner.examine import check_optimizer
 from utils.labs.race import race
 
@@ -454,10 +454,10 @@ def variant(page, exercise, old, new):
 
 
 CHECKS = {
-    "dampening": checks03.check_dampened,
-    "centered": checks03.check_centered,
-    "adamw": checks03.check_adamw,
-    "clipping": checks03.check_clipped,
+    "dampening": custom.check_dampened,
+    "centered": custom.check_centered,
+    "adamw": custom.check_adamw,
+    "clipping": custom.check_clipped,
 }
 
 
@@ -510,7 +510,7 @@ def test_clipping_at_the_wrong_place_is_named(page, place, said):
     text = text.replace('p.add_(state["b"], alpha=-group["lr"])', place)
     namespace = dict(page)
     exec(text, namespace)
-    verdict = checks03.check_clipped(namespace["Clipped"])
+    verdict = custom.check_clipped(namespace["Clipped"])
     assert not verdict and said in verdict.message, verdict.message
 
 
@@ -551,8 +551,8 @@ def test_what_is_no_class_of_an_optimizer_is_told(check):
 def test_a_mistake_is_an_error_where_checks_are_strict(monkeypatch):
     monkeypatch.setenv("WORKSHOP_STRICT", "1")
     with pytest.raises(AssertionError, match="no optimizer"):
-        checks03.check_adamw(3)
-    assert checks03.check_adamw(optim.AdamW)
+        custom.check_adamw(3)
+    assert custom.check_adamw(optim.AdamW)
 
 
 def test_torchs_own_pass_the_exercises(page):
@@ -560,5 +560,5 @@ def test_torchs_own_pass_the_exercises(page):
         def __init__(self, params, lr, momentum, dampening):
             super().__init__(params, lr, momentum, dampening)
 
-    assert checks03.check_dampened(Theirs)
-    assert checks03.check_clipped(checks03.ClippedSGD)
+    assert custom.check_dampened(Theirs)
+    assert custom.check_clipped(custom.ClippedSGD)

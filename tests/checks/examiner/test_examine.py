@@ -1,5 +1,6 @@
 """The examiner: right optimizers pass however they are written, each mistake is named, the hostile leave no trace."""
 
+import importlib
 import inspect
 import itertools
 import random
@@ -14,10 +15,9 @@ import torch
 from torch.optim import Optimizer
 from torch.optim import optimizer as torch_optimizer
 
-from utils.checks.examiner import cases
-from utils.checks.examiner import examine as examiner
-from utils.checks.examiner import mistakes as _mistakes
-from utils.checks.examiner.examine import check_optimizer
+from utils.checks.examiner import attempt, cases, check_optimizer, mistakes
+
+examiner = importlib.import_module("utils.checks.examiner.examine")  # the package has a function of the same name
 
 SGD, Adam, AdamW, RMSprop, Adagrad = (
     getattr(torch.optim, name) for name in ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad")
@@ -223,9 +223,9 @@ def test_lr_may_be_a_tensor():
 )
 def test_rules_without_a_mistake_are_those_of_torch(core, reference, options):
     for case in cases.VALUES:
-        truth = examiner.attempt(partial(examiner.walk, case=case, steps=20, lr=0.1), partial(reference, **options), 9)
+        truth = attempt.attempt(partial(attempt.walk, case=case, steps=20, lr=0.1), partial(reference, **options), 9)
         options = {**truth.notes["options"]}
-        rows = list(_mistakes.follow(_mistakes._RULES[core], case, 20, options))
+        rows = list(mistakes.follow(mistakes._RULES[core], case, 20, options))
         assert len(rows) == 20 and cases.apart(rows, truth.rows) is None
         options = {k: options[k] for k in options if k in inspect.signature(reference).parameters}
 
@@ -460,7 +460,7 @@ class TakesAll(Bare):
     ],
 )
 def test_refusals_must_be_clear(make, name, said, monkeypatch):
-    monkeypatch.setattr(examiner, "_CONTRACT", [case for case in cases.CONTRACT if case.name == name])
+    monkeypatch.setattr(examiner, "CONTRACT", [case for case in cases.CONTRACT if case.name == name])
     verdict = check_optimizer(make, partial(RMSprop, **_RMS), steps=3)
     assert re.search(f"✗ {name}: .*{said}", verdict.message, re.IGNORECASE), verdict.message
 
@@ -469,21 +469,21 @@ def test_refusals_must_be_clear(make, name, said, monkeypatch):
     "core, options", [(0, _MOMENTUM), (0, {**_NESTEROV, "weight_decay": 0.1}), (1, _DECAY), (2, _DECAY), (3, _RMS)]
 )
 def test_mistakes_with_different_names_lead_along_different_paths(core, options):
-    rule, cases = _mistakes._RULES[core], [cases.VALUES[i] for i in (2, 5, 6)] + cases.CONTRACT[:4]
-    cases = [replace(case, shapes=((3,),) * len(case.shapes)) for case in cases]
+    rule, histories = mistakes._RULES[core], [cases.VALUES[i] for i in (2, 5, 6)] + cases.CONTRACT[:4]
+    histories = [replace(case, shapes=((3,),) * len(case.shapes)) for case in histories]
 
     def everywhere(flaw):
-        return [list(_mistakes.follow(rule, case, 4, options, flaw)) for case in cases]
+        return [list(mistakes.follow(rule, case, 4, options, flaw)) for case in histories]
 
     def alike(a, b):
         return all(cases.apart(x, y) is None for x, y in zip(a, b, strict=True))
 
-    walks = {flaw: everywhere(flaw) for flaw in ["", *_mistakes.FLAWS]}
+    walks = {flaw: everywhere(flaw) for flaw in ["", *mistakes.FLAWS]}
     right = walks.pop("")
     shown = {flaw: walk for flaw, walk in walks.items() if not alike(walk, right)}
     assert len(shown) > 8
     for (one, a), (other, b) in itertools.combinations(shown.items(), 2):
-        assert _mistakes.message(one, rule) == _mistakes.message(other, rule) or not alike(a, b), (one, other)
+        assert mistakes.message(one, rule) == mistakes.message(other, rule) or not alike(a, b), (one, other)
 
 
 # --- stubs, strange answers, hostile ones -----------------------------------------------------------------------------
