@@ -1,0 +1,90 @@
+"""One meaning of a lesson's number for every command, and tags that are known."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tools import notebooks
+from tools.notebooks import UnknownLesson, find, find_all, has_tag, is_note, is_still, number
+
+NUMBERS = ["00", "01", "02a", "02b", "10"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for each in NUMBERS:
+        (tmp_path / f"{each}-a-lesson.ipynb").touch()
+    for other in ("02a-a-lesson.2026-01-01.txt", "notes.ipynb", "2-digits-are-needed.ipynb"):
+        (tmp_path / other).touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ([], NUMBERS),
+        (["2"], ["02a", "02b"]),
+        (["02"], ["02a", "02b"]),
+        (["2b"], ["02b"]),
+        (["02B"], ["02b"]),
+        (["1"], ["01"]),
+        (["0"], ["00"]),
+        (["00"], ["00"]),
+        (["10", "02a", "2", "010"], ["02a", "02b", "10"]),
+    ],
+    ids=str,
+)
+def test_a_number_means_a_lesson_with_all_its_parts(folder, wanted, found):
+    assert [number(path) for path in find_all(wanted, folder)] == found
+
+
+@pytest.mark.parametrize(("wanted", "found"), [("2", "02a"), ("02b", "02b"), ("0", "00"), ("10", "10")])
+def test_who_opens_one_lesson_gets_the_first_part(folder, wanted, found):
+    assert find(wanted, folder) == folder / f"{found}-a-lesson.ipynb"
+
+
+@pytest.mark.parametrize("wanted", ["7", "2c", "1a", "", "-1", "2.", "02a-a-lesson", "0 1", "²"])
+def test_an_unknown_number_is_told_in_one_line(folder, wanted):
+    line = f"no notebook `{wanted}`; there are: 00, 01, 02a, 02b, 10"
+    for look in (find, lambda each, where: find_all(["1", each], where)):
+        with pytest.raises(UnknownLesson, match=f"^{re.escape(line)}$"):
+            look(wanted, folder)
+
+
+def test_every_unknown_number_is_told_and_an_empty_folder_too(folder, tmp_path_factory):
+    with pytest.raises(UnknownLesson, match="^no notebook `7`, `8`; there are: 00"):
+        find_all(["7", "1", "8"], folder)
+    empty = tmp_path_factory.mktemp("empty")
+    with pytest.raises(UnknownLesson, match="^no notebook at all; there are: none$"):
+        find_all([], empty)
+    with pytest.raises(UnknownLesson, match="^no notebook `1`; there are: none$"):
+        find("1", empty)
+
+
+def test_the_lessons_of_the_workshop_are_found():
+    assert find("0").name == "00-start-here.ipynb"
+    assert [number(path) for path in find_all()] == sorted(
+        path.name.split("-")[0] for path in notebooks.FOLDER.glob("*.ipynb")
+    )
+
+
+@pytest.mark.parametrize("metadata", [{}, {"tags": None}, {"tags": []}, None, {"tags": ["prediction"]}])
+def test_a_tag_is_there_or_not_and_a_slip_is_an_error(metadata):
+    assert not has_tag({"metadata": metadata}, "predict")
+    assert has_tag({"metadata": {"tags": ["setup", "predict"]}}, "predict")
+    with pytest.raises(KeyError, match="no cell has the tag 'prediction'"):
+        has_tag({"metadata": metadata}, "prediction")
+
+
+@pytest.mark.parametrize("slideshow", [None, {}, {"slide_type": "slide"}, {"slide_type": None}])
+def test_only_the_slide_type_makes_a_note(slideshow):
+    assert not is_note({"metadata": {"slideshow": slideshow}}) and not is_note({"metadata": {}})
+    assert is_note({"metadata": {"slideshow": {"slide_type": "notes"}}})
+
+
+@pytest.mark.parametrize("metadata", [{}, {"workshop": None}, {"workshop": {"role": "other"}}, None])
+def test_only_its_metadata_make_an_output_a_still(metadata):
+    html = {"text/html": '<img class="lab-still">'}
+    assert not is_still({"data": html, "metadata": metadata}) and not is_still({"output_type": "stream"})
+    assert is_still({"data": {}, "metadata": {"workshop": {"role": notebooks.STILL}}})

@@ -1,0 +1,98 @@
+"""What every tool knows of the lessons: how to find one by its number, and what the tags of its cells mean.
+
+Standard library only: the launcher looks for a lesson before anything is installed. Notebooks, cells and outputs are
+plain dictionaries or nbformat's nodes; both will do.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+PATTERN = "[0-9][0-9]*-*.ipynb"
+
+# A cell's role is a tag; no tool reads it from prose, markup or code. tests/notebooks holds every notebook to this list.
+TAGS = {
+    "setup": "imports and settings, which every other cell may use",
+    "predict": "asks the student to commit to an answer; from the first one on, stored outputs give answers away",
+    "reveal": "tells what was seen",
+    "lab": "shows a lab; its stored output is the lab's still picture",
+    "live": "runs for a live deck, too, although it shows no lab",
+    "claim": "measures a claim, or is needed to: it runs with any `base_seed`",
+    "ladder": "one of the optimizers that 03 builds up step by step",
+    "clinic": "a short program with a fault",
+    "exercise-stub": "where the student writes; the cell's metadata name the `exercise`",
+    "exercise-check": "judges what the student wrote",
+    "exercise-solution": "the solution, folded",
+    "cheatsheet": "a box of the printable page; the first one is its heading",
+    "nbval-ignore-output": "its output varies from machine to machine",
+    "raises-exception": "ends in an error on purpose",
+}
+# An output's role stands in its metadata: {"workshop": {"role": …}}. utils.labs.shell writes it.
+STILL = "lab-still"  # the picture of a lab, for a page without a kernel
+
+
+class UnknownLesson(LookupError):
+    """No lesson has this number; the message is one line that lists the numbers there are."""
+
+
+def lessons(folder: Path = FOLDER) -> list[Path]:
+    """The notebooks of the workshop in `folder`, in the order of the lessons."""
+    return sorted(folder.glob(PATTERN))
+
+
+def number(lesson: Path) -> str:
+    """`02a` of `02a-built-in-optimizers.ipynb`."""
+    return lesson.name.partition("-")[0]
+
+
+def find_all(numbers: Iterable[str] = (), folder: Path = FOLDER) -> list[Path]:
+    """The lessons with these numbers, each once and in order; without a number all of them.
+
+    A number means the lesson with all its parts: 2 and 02 are 02a and 02b, while 2b and 02b are 02b alone.
+    Raises UnknownLesson if there is no lesson with one of the numbers, or none at all.
+    """
+    there, wanted = lessons(folder), list(numbers)
+    unknown = [each for each in wanted if not any(_is_named(lesson, each) for lesson in there)]
+    if unknown or not there:
+        names = ", ".join(f"`{each}`" for each in unknown) or "at all"
+        raise UnknownLesson(f"no notebook {names}; there are: {', '.join(map(number, there)) or 'none'}")
+    return [lesson for lesson in there if not wanted or any(_is_named(lesson, each) for each in wanted)]
+
+
+def find(wanted: str, folder: Path = FOLDER) -> Path:
+    """The lesson with this number, or its first part: 2 is 02a. Raises UnknownLesson as `find_all` does."""
+    return find_all([wanted], folder)[0]
+
+
+def _is_named(lesson: Path, wanted: str) -> bool:
+    (digits, part), found = _split(number(lesson)), _split(wanted)
+    return found is not None and found[0] == digits and found[1] in ("", part)
+
+
+def _split(number: str) -> tuple[int, str] | None:
+    found = re.fullmatch(r"([0-9]+)([a-z]?)", number.strip().lower())
+    return found and (int(found[1]), found[2])
+
+
+def has_tag(cell: dict, tag: str) -> bool:
+    """Whether the cell has this tag, one of TAGS. Raises KeyError for any other: a slip would be False everywhere."""
+    if tag not in TAGS:
+        raise KeyError(f"no cell has the tag {tag!r}; there are: {', '.join(TAGS)}")
+    return tag in ((cell.get("metadata") or {}).get("tags") or ())
+
+
+def is_note(cell: dict) -> bool:
+    """Whether the cell is for the instructor: its slide type, which Jupyter's own property inspector sets, is notes."""
+    match cell:
+        case {"metadata": {"slideshow": {"slide_type": "notes"}}}:
+            return True
+    return False
+
+
+def is_still(output: dict) -> bool:
+    """Whether an output of a code cell is the still picture of a lab."""
+    match output:
+        case {"metadata": {"workshop": {"role": role}}}:
+            return role == STILL
+    return False
