@@ -20,7 +20,7 @@ from utils.labs.designer import lab as designer
 from utils.labs.designer.background import Runs
 from utils.labs.designer.choices import AFTER, ALONE, BEFORE, COMPOSE, KNOBS, LRS, PARTNERS, TIMES, Design
 from utils.labs.designer.lab import LOSSES, design_schedule
-from utils.labs.designer.report import Goals
+from utils.labs.goals import Trained, designer_goals
 from utils.practice import schedule_runs as design_runs
 from utils.practice.schedule_runs import SEEDS, STEPS, Run, train
 from utils.reference.schedulers import scheduler_classes
@@ -528,9 +528,9 @@ def ticked(text) -> set[int]:
 
 @pytest.mark.parametrize("expected, compose, schedule, constant", GOAL_CASES.values(), ids=GOAL_CASES)
 def test_a_goal_is_reached_only_when_it_is(expected, compose, schedule, constant):
-    goals = Goals()
-    assert ticked(goals.see({"compose": compose}, schedule, constant)) == expected
-    assert ticked(goals.see({"compose": ALONE}, BAD, BAD)) == expected  # and stays so
+    goals = designer_goals()
+    assert ticked(goals.see(Trained(compose != ALONE, schedule, constant))) == expected
+    assert ticked(goals.see(Trained(False, BAD, BAD))) == expected  # and stays so
 
 
 REACHED = [  # settings of the sliders that really get there

@@ -28,11 +28,11 @@ STEPS = 60
 @pytest.fixture(scope="module", autouse=True)
 def stills_once():
     """The pictures behind the lines do not change from lab to lab; drawing them takes a second per lab."""
-    draw = module._edge_still
+    draw = module._still
     by_name = cache(lambda name, kappa, steps: draw(ravine(kappa), steps))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            module, "_edge_still", lambda surface, steps: by_name(surface.name, surface.gradient(1.0, 1.0)[1], steps)
+            module, "_still", lambda surface, steps: by_name(surface.name, surface.gradient(1.0, 1.0)[1], steps)
         )
         yield
 

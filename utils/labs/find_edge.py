@@ -9,10 +9,14 @@ import torch
 from matplotlib.axes import Axes
 
 from utils.descent import descend
+from utils.labs.goals import Walk, edge_goals
 from utils.labs.plot_widget import Canvas, PlotWidget, Stills
 from utils.labs.shell import Lab
 from utils.plots import surface_contours
 from utils.surfaces import Surface, ravine
+
+KAPPAS = (1, 3, 10, 30, 100)
+LRS = [float(f"{lr:.3g}") for lr in np.geomspace(0.003, 3, 351)]  # a key press changes lr by 2 %
 
 
 def find_edge(make_optimizer: Callable = torch.optim.SGD, *, steps: int = 60) -> Lab:
@@ -22,12 +26,35 @@ def find_edge(make_optimizer: Callable = torch.optim.SGD, *, steps: int = 60) ->
     for plain gradient descent, the best lr 2/(μ + L), the edge 2/L, and a dot where the run really ended.
     `make_optimizer(params, lr=…)` may be any optimizer, the student's own too.
     """
-    kappas = [1, 3, 10, 30, 100]
-    lrs = [float(f"{lr:.3g}") for lr in np.geomspace(0.003, 3, 351)]  # a key press changes lr by 2 %
-    stills = Stills(lambda kappa: _edge_still(ravine(kappa), steps), kappas)
-    canvas, axes = stills[10]
+    stills = Stills(lambda kappa: _still(ravine(kappa), steps), KAPPAS)
+    plot = _plot(*stills[10], steps)
+    plot.on_msg(stills.draw_soon)
+    goals = edge_goals()
+
+    def update(lr, kappa, x, y):
+        start = round(x, 6), round(y, 6)  # a slider's zero may be 1e-17, which would grow along the steep axis
+        trace = descend(ravine(kappa), lambda params: make_optimizer(params, lr=lr), steps, start=start)
+        walk = Walk(lr, kappa, start, trace)
+        canvas, axes = stills[kappa]
+        return _frame(canvas, axes, walk), goals.see(walk), canvas.png
+
+    return Lab("edge", plot, _controls(), update)
+
+
+def _controls() -> dict[str, ipywidgets.Widget]:
+    return {
+        "lr": ipywidgets.SelectionSlider(
+            options=[(f"{lr:.3g}", lr) for lr in LRS], value=LRS[100], description="lr", layout={"width": "620px"}
+        ),
+        "kappa": ipywidgets.SelectionSlider(options=[(str(k), k) for k in KAPPAS], value=10, description="κ = L/μ"),
+        "x": ipywidgets.FloatSlider(value=-1.0, min=-1.2, max=1.2, step=0.1, description="start x"),
+        "y": ipywidgets.FloatSlider(value=0.4, min=-0.9, max=0.9, step=0.1, description="start y"),
+    }
+
+
+def _plot(canvas: Canvas, axes: list[Axes], steps: int) -> PlotWidget:
     run = "#0072B2"
-    plot = PlotWidget(
+    return PlotWidget(
         size=list(canvas.size),
         panels=[canvas.panel(ax) for ax in axes],
         lines=[
@@ -40,57 +67,56 @@ def find_edge(make_optimizer: Callable = torch.optim.SGD, *, steps: int = 60) ->
         words=[{"fill": color, "text-anchor": "end"} for color in (run, "#A33F00", run)],
         step=steps,
     )
-    controls = {
-        "lr": ipywidgets.SelectionSlider(
-            options=[(f"{lr:.3g}", lr) for lr in lrs], value=lrs[100], description="lr", layout={"width": "620px"}
-        ),
-        "kappa": ipywidgets.SelectionSlider(options=[(str(k), k) for k in kappas], value=10, description="κ = L/μ"),
-        "x": ipywidgets.FloatSlider(value=-1.0, min=-1.2, max=1.2, step=0.1, description="start x"),
-        "y": ipywidgets.FloatSlider(value=0.4, min=-0.9, max=0.9, step=0.1, description="start y"),
-    }
-    plot.on_msg(stills.draw_soon)
-    goals = _EdgeGoals()
-
-    def update(lr, kappa, x, y):
-        x, y = round(x, 6), round(y, 6)  # a slider's zero may be 1e-17, which would grow along the steep axis
-        canvas, (on_surface, on_loss, on_lr) = stills[kappa]
-        trace = descend(ravine(kappa), lambda params: make_optimizer(params, lr=lr), steps, start=(x, y))
-        fell = trace.diverged_at is None and trace.loss[-1] < trace.loss[0]
-        if trace.diverged_at is not None:
-            verdict = f"diverged at step {trace.diverged_at}"
-        else:
-            verdict = f"loss {trace.loss[-1]:.1e} after {steps} steps" + ("" if fell else ": it did not go down")
-        short = verdict.partition(" after")[0] + ("" if fell or trace.diverged_at is not None else ": not down")
-        edge = 2 / kappa
-        grid = np.linspace(0, 1.5 * edge, 241)
-        # The loss of gradient descent on a quadratic, in closed form: every axis shrinks by |1 − lr·curvature| a step.
-        predicted = (x**2 * (1 - grid) ** (2 * steps) + kappa * y**2 * (1 - grid * kappa) ** (2 * steps)) / 2
-        end = trace.loss[-1] if np.isfinite(trace.loss[-1]) else np.inf
-        share = f"{lr / edge:.0%}" if lr > 0.1 * edge else f"{lr / edge:.1%}"
-        alt = f"lr {lr:.3g}, κ = {kappa}: {verdict}. The edge 2/L is {edge:.3g}; this lr is {share} of it."
-        shown = np.clip(end, 3e-12, 3e3)
-        frame = canvas.frame(
-            [
-                (on_lr, grid, np.clip(predicted, 1e-14, 1e6)),
-                (on_surface, [x], [y]),
-                (on_surface, *trace.path.T),
-                (on_loss, np.arange(steps + 1), np.maximum(trace.loss, 1e-14)),
-                (on_lr, [min(lr, 1.44 * edge)], [shown]),
-            ],
-            [
-                (on_loss, steps, 2e3, short if fell else ""),
-                (on_loss, steps, 2e3, "" if fell else short),
-                (on_lr, 1.38 * edge, shown / 2, f"lr {lr:.3g} →" if lr > 1.44 * edge else ""),  # not in the picture
-            ],
-            alt,
-        )
-        return frame, goals.see(lr, kappa, (x, y), trace), canvas.png
-
-    return Lab("edge", plot, controls, update)
 
 
-def _edge_still(surface: Surface, steps: int) -> tuple[Canvas, list[Axes]]:
-    """The still part of Lab 1 for one ravine, and its three axes."""
+def _frame(canvas: Canvas, axes: list[Axes], walk: Walk) -> dict:
+    """What moves, for one walk: the lines and words of _plot(), and the alt text."""
+    on_surface, on_loss, on_lr = axes
+    lr, (x, y), loss, steps = walk.lr, walk.start, walk.trace.loss, len(walk.trace.lr)
+    edge = 2 / walk.kappa
+    grid = np.linspace(0, 1.5 * edge, 241)
+    predicted = _predicted(grid, walk.kappa, walk.start, steps)
+    end = np.clip(loss[-1] if np.isfinite(loss[-1]) else np.inf, 3e-12, 3e3)
+    short = _ending(walk) + ("" if walk.fell or walk.trace.diverged_at is not None else ": not down")
+    return canvas.frame(
+        [
+            (on_lr, grid, np.clip(predicted, 1e-14, 1e6)),
+            (on_surface, [x], [y]),
+            (on_surface, *walk.trace.path.T),
+            (on_loss, np.arange(steps + 1), np.maximum(loss, 1e-14)),
+            (on_lr, [min(lr, 1.44 * edge)], [end]),
+        ],
+        [
+            (on_loss, steps, 2e3, short if walk.fell else ""),
+            (on_loss, steps, 2e3, "" if walk.fell else short),
+            (on_lr, 1.38 * edge, end / 2, f"lr {lr:.3g} →" if lr > 1.44 * edge else ""),  # not in the picture
+        ],
+        _alt_text(walk),
+    )
+
+
+def _predicted(lrs: np.ndarray, kappa: float, start: tuple[float, float], steps: int) -> np.ndarray:
+    """The loss of gradient descent on the ravine, in closed form: every axis shrinks by |1 − lr·curvature| a step."""
+    x, y = start
+    return (x**2 * (1 - lrs) ** (2 * steps) + kappa * y**2 * (1 - lrs * kappa) ** (2 * steps)) / 2
+
+
+def _ending(walk: Walk) -> str:
+    if walk.trace.diverged_at is not None:
+        return f"diverged at step {walk.trace.diverged_at}"
+    return f"loss {walk.trace.loss[-1]:.1e}"
+
+
+def _alt_text(walk: Walk) -> str:
+    ending, edge = _ending(walk), 2 / walk.kappa
+    if walk.trace.diverged_at is None:
+        ending += f" after {len(walk.trace.lr)} steps" + ("" if walk.fell else ": it did not go down")
+    share = f"{walk.lr / edge:.0%}" if walk.lr > 0.1 * edge else f"{walk.lr / edge:.1%}"
+    return f"lr {walk.lr:.3g}, κ = {walk.kappa}: {ending}. The edge 2/L is {edge:.3g}; this lr is {share} of it."
+
+
+def _still(surface: Surface, steps: int) -> tuple[Canvas, list[Axes]]:
+    """What does not move, for one ravine, and its three axes."""
     with plt.style.context("utils.workshop"):
         figure, axes = plt.subplots(1, 3, figsize=(9.0, 3.6), width_ratios=[1.25, 1, 1], layout="none")
         figure.subplots_adjust(left=0.085, right=0.97, top=0.89, bottom=0.15, wspace=0.34)
@@ -108,31 +134,3 @@ def _edge_still(surface: Surface, steps: int) -> tuple[Canvas, list[Axes]]:
         on_lr.annotate("edge 2/L", (edge, 1e2), (5, 0), color="#A33F00", **beside)
         on_lr.annotate("best\n2/(μ+L)", (best, 1e2), (-5, 0), ha="right", color="#00664A", **beside)
         return Canvas.of(figure), list(axes)
-
-
-class _EdgeGoals:
-    """What the student has reached in Lab 1; a goal once reached stays reached."""
-
-    GOALS = (
-        "κ = 10: get from the start below 1e-6 within 40 steps.",
-        "κ = 30: find the edge. Show one lr that goes down and one that goes up, at most 5 % apart.",
-        "κ = 100, lr at least 0.5: find a start from which it converges all the same. Why does it?",
-    )
-
-    def __init__(self):
-        self.reached = [False] * len(self.GOALS)
-        self.down, self.up = 0.0, np.inf
-
-    def see(self, lr, kappa, start, trace) -> str:
-        """Note a run and return the list of goals as HTML."""
-        fell = trace.diverged_at is None and trace.loss[-1] < trace.loss[0]
-        quick = trace.steps_to(1e-6)
-        if kappa == 10 and all(start) and quick is not None and 0 < quick <= 40:
-            self.reached[0] = True
-        if kappa == 30 and all(start):
-            self.down, self.up = (max(self.down, lr), self.up) if fell else (self.down, min(self.up, lr))
-            self.reached[1] |= self.down > 0 and self.up <= 1.05 * self.down
-        if kappa == 100 and lr >= 0.5 and any(start) and fell:
-            self.reached[2] = True
-        marks = ("✓" if done else "○" for done in self.reached)
-        return "".join(f"<div>{mark} {goal}</div>" for mark, goal in zip(marks, self.GOALS, strict=True))

@@ -103,7 +103,8 @@ class Lab:
     def _ipython_display_(self) -> None:
         """Two outputs: the still picture for pages without a kernel, and the widget, whose style hides that picture."""
         still = self.still()._repr_html_().replace("<img ", f'<img class="lab-still lab-still-{self.name}" ', 1)
-        display({"text/html": still, "text/plain": self.plot.frame["alt"]}, raw=True)
+        role = {"workshop": {"role": "lab-still"}}  # by which tools/notebooks.py knows the picture
+        display({"text/html": still, "text/plain": self.plot.frame["alt"]}, metadata=role, raw=True)
         bundle = self.widget()._repr_mimebundle_()
         display({**bundle, "text/plain": "Run this notebook to move the sliders of this lab."}, raw=True)
 

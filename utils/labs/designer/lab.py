@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 
 from utils.labs.designer.background import Runs
 from utils.labs.designer.choices import AFTER, ALONE, BEFORE, COMPOSE, KNOBS, LRS, PARTNERS, Design, design
-from utils.labs.designer.report import Goals, alt_text, table
+from utils.labs.designer.report import alt_text, table
+from utils.labs.goals import Trained, designer_goals
 from utils.labs.plot_widget import Canvas, PlotWidget
 from utils.labs.shell import WRAP, Lab
 from utils.plots import Picture
@@ -53,7 +54,7 @@ def design_schedule(own: Mapping[str, Callable] | None = None) -> Lab:
         style={"description_width": "40px"},
     )
     results = ipywidgets.HTML(layout={"width": "435px", "max_width": "calc(100% - 16px)", "margin": "0 8px"})
-    goals = Goals()
+    goals = designer_goals()
 
     def start(run: Run, what: Design):
         return train(run, what.factory(own), what.lr)
@@ -95,7 +96,9 @@ def design_schedule(own: Mapping[str, Callable] | None = None) -> Lab:
         if plateau and with_schedule.step:
             lr = with_schedule.lr[: with_schedule.step]  # what it did, not what it would do
         frame = _frame(canvas, axes, values, (lr, momentum, error), (with_schedule, with_constant), plateau)
-        told = table(values, with_schedule, with_constant) + goals.see(values, with_schedule, with_constant)
+        told = table(values, with_schedule, with_constant) + goals.see(
+            Trained(values["compose"] != ALONE, with_schedule, with_constant)
+        )
         results.value = f'<div class="workshop-results">{told}</div>'
         return frame, "", canvas.png
 

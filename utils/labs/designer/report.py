@@ -1,4 +1,4 @@
-"""What the schedule designer says: the alt text of its picture, the table beneath, the goals."""
+"""What the schedule designer says: the alt text of its picture, the table beneath."""
 
 import html
 
@@ -53,32 +53,3 @@ def table(values, schedule: Run, constant: Run) -> str:
     lower = f"The schedule ends lower in {(schedule.loss[-1] < constant.loss[-1]).sum()} of {len(SEEDS)} runs."
     done = schedule.accuracy is not None and constant.accuracy is not None
     return f"<table>{head}{''.join(rows)}</table><p>{lower if done else '&nbsp;'}</p>"
-
-
-class Goals:
-    """What the student has reached in Lab 3; a goal once reached stays reached."""
-
-    GOALS = (
-        "Give the constant lr its best chance: find one that ends below 0.19.",
-        "Find a schedule that ends below 0.14. No constant lr comes below 0.17.",
-        "Compose two: at least 20 steps of warm-up from a tenth of the highest lr or less, then down to 1 % of it or "
-        "less by the last step. End below 0.15.",
-        "Let lr be 0.3 or more in at least 20 steps, and end below 0.2 all the same. The constant 0.316 ends above 1.",
-    )
-
-    def __init__(self):
-        self.reached = [False] * len(self.GOALS)
-
-    def see(self, values, schedule: Run, constant: Run) -> str:
-        """Note two runs and return the list of goals as HTML."""
-        self.reached[0] |= constant.finished and constant.mean[-1] < 0.19
-        if schedule.accuracy is not None:
-            end, lr = schedule.mean[-1], schedule.lr
-            top = int(lr.argmax())
-            warm = top >= 20 and lr[top] >= 9.999 * lr[0] > 0 and (np.diff(lr[: top + 1]) >= 0).all()
-            self.reached[1] |= end < 0.14
-            self.reached[2] |= values["compose"] != ALONE and warm and lr[-1] <= 0.01 * lr[top] and end < 0.15
-            self.reached[3] |= (lr >= 0.3).sum() >= 20 and end < 0.2
-        marks = ("✓" if done else "○" for done in self.reached)
-        listed = "".join(f"<div>{mark} {goal}</div>" for mark, goal in zip(marks, self.GOALS, strict=True))
-        return f"<p>Goals, by the mean validation loss of {len(SEEDS)} runs:</p>{listed}"
