@@ -3,14 +3,13 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 from torch.optim import Optimizer
-from torch.optim import optimizer as torch_optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from utils._torch_internals import step_without_profiler
 from utils.surfaces import Surface
 
 FAR = 1e6  # a coordinate beyond this has left every surface; stopping there keeps inf and nan out of the arithmetic
@@ -72,7 +71,7 @@ def descend(
     scheduler = make_scheduler(optimizer) if make_scheduler else None
     wants_loss = isinstance(scheduler, ReduceLROnPlateau)
     wants_closure = requires_closure(optimizer)
-    take_step = optimizer.step if scheduler else _step_without_profiler(optimizer)
+    take_step = optimizer.step if scheduler else step_without_profiler(optimizer)
 
     # A NumPy view shares the parameter's memory and reads one number without torch's overhead per call.
     point = parameter.detach().numpy()
@@ -120,21 +119,3 @@ def requires_closure(optimizer: Optimizer) -> bool:
     parameters = list(inspect.signature(type(optimizer).step).parameters.values())[1:]
     named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     return any(p.default is p.empty for p in named)
-
-
-def _step_without_profiler(optimizer: Optimizer) -> Callable:
-    """The optimizer's own `step`, without the profiler's wrapper around it where nothing hangs on that wrapper.
-
-    torch wraps every `step` in a profiler record and the calls of hooks. On two numbers that wrapper costs as much as
-    the update itself, so it is left out unless somebody registered a hook or replaced `step` on this one object.
-    """
-    step = type(optimizer).step
-    hooks = (
-        optimizer._optimizer_step_pre_hooks,
-        optimizer._optimizer_step_post_hooks,
-        torch_optimizer._global_optimizer_pre_hooks,
-        torch_optimizer._global_optimizer_post_hooks,
-    )
-    if "step" in vars(optimizer) or not getattr(step, "hooked", False) or any(hooks):
-        return optimizer.step
-    return partial(step.__wrapped__, optimizer)

@@ -26,6 +26,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from utils._torch_internals import hooks_on_all_optimizers
+
 GRACE = 0.6  # seconds between the time limit and giving a thread up
 
 
@@ -146,7 +148,7 @@ def call(function: Callable, *args, timeout: float = 3.0) -> Outcome:
             quiet.wait(2 * GRACE)
 
     thread = threading.Thread(target=run_and_leave, daemon=True)
-    with _as_it_was():
+    with as_it_was():
         thread.start()
         try:
             in_time = _wait(ended, timeout)
@@ -233,11 +235,39 @@ def _stop(thread: threading.Thread, ended: threading.Event) -> bool:
     return ended.is_set() or not thread.is_alive()
 
 
+def random_state() -> dict:
+    """The global generators of torch (each GPU's too), NumPy and Python, as numbers and tensors for a file."""
+    algorithm, keys, *rest = np.random.get_state()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [algorithm, keys.tolist(), *rest],
+        "python": random.getstate(),
+    }
+
+
+def set_random_state(state: dict) -> None:
+    """Put the global generators where random_state() found them; GPUs only if there are as many as then."""
+    torch.set_rng_state(state["torch"])
+    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    algorithm, keys, *rest = state["numpy"]
+    np.random.set_state((algorithm, np.array(keys, dtype=np.uint32), *rest))
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))
+
+
 @contextlib.contextmanager
-def _as_it_was():
-    """Global state comes back as it was; whatever is printed meanwhile disappears."""
-    torch_state, python_state, numpy_state = torch.get_rng_state(), random.getstate(), np.random.get_state()
+def as_it_was():
+    """What belongs to the whole process comes back as it was, whatever happens inside; what is printed disappears.
+
+    That is: random states, torch's default dtype, gradient mode, number of threads, deterministic mode and hooks on all
+    optimizers, the recursion limit, the environment, warning filters, sys.stdout and sys.stderr.
+    """
+    randomness, environment = random_state(), dict(os.environ)
     dtype, grad, limit = torch.get_default_dtype(), torch.is_grad_enabled(), sys.getrecursionlimit()
+    threads, exact = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    hooks = [(registry, dict(registry)) for registry in hooks_on_all_optimizers()]
     stdout, stderr = sys.stdout, sys.stderr
     try:
         with warnings.catch_warnings():
@@ -246,12 +276,20 @@ def _as_it_was():
             yield
     finally:
         sys.stdout, sys.stderr = stdout, stderr
-        torch.set_rng_state(torch_state)
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)
+        set_random_state(randomness)
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(grad)
         sys.setrecursionlimit(limit)
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        if torch.are_deterministic_algorithms_enabled() != exact:
+            torch.use_deterministic_algorithms(exact)
+        if dict(os.environ) != environment:
+            os.environ.clear()
+            os.environ.update(environment)
+        for registry, before in hooks:
+            registry.clear()
+            registry.update(before)
 
 
 def text_of(error: BaseException) -> str:

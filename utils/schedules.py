@@ -10,6 +10,8 @@ import torch
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from utils._torch_internals import note_as_stepped
+
 MakeScheduler = Callable[[Optimizer], LRScheduler]
 
 
@@ -62,7 +64,7 @@ def _run(key: str, make_scheduler, steps, *, lr, metrics, momentum=0.9) -> np.nd
     optimizer = SGD([torch.zeros((), device="cpu")], lr=float(lr), momentum=float(momentum))
     # Steps of this optimizer would change nothing and set off whatever hooks the caller has on all optimizers. They are
     # left out, and noted as done where a scheduler looks before it warns of the wrong order.
-    optimizer._opt_called = True
+    note_as_stepped(optimizer)
     scheduler = make_scheduler(optimizer)
     name = type(scheduler).__name__
     if not isinstance(scheduler, LRScheduler):

@@ -8,15 +8,15 @@ import copy
 import hashlib
 import io
 import os
-import random
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from utils.guard import random_state, set_random_state
 
 FORMAT = 1
 _MARK = b"\nsha256 "
@@ -81,7 +81,7 @@ def save(path: str | Path, parts: Mapping[str, object], *, step: int, notes: Map
         "format": FORMAT,
         "step": step,
         "notes": dict(notes or {}),
-        "random": _random_state(),
+        "random": random_state(),
         "kinds": {name: _kind(part) for name, part in parts.items()},
         "shapes": {name: _shapes(part) for name, part in parts.items()},
         "parts": {name: _state(name, part) for name, part in parts.items()},
@@ -120,16 +120,16 @@ def restore(path: str | Path, parts: Mapping[str, object]) -> tuple[int, dict]:
     if problems := _mismatches(content, parts):
         raise CheckpointError(f"{name} does not belong to this run:\n" + "\n".join(f"- {text}" for text in problems))
     before = {key: copy.deepcopy(_state(key, part)) for key, part in parts.items()}
-    random_before, touched = _random_state(), []
+    random_before, touched = random_state(), []
     try:
         for key, part in parts.items():
             touched.append(key)
             _load(part, content["parts"][key])
-        _set_random_state(content["random"])
+        set_random_state(content["random"])
     except Exception as error:
         for key in touched:
             _load(parts[key], before[key])
-        _set_random_state(random_before)
+        set_random_state(random_before)
         reason = f"{type(error).__name__}: {error}"
         raise CheckpointError(
             f"{name}: `{touched[-1]}` refuses its state, so nothing was restored: {reason}"
@@ -212,23 +212,3 @@ def _load(part: object, state: object) -> None:
         part.set_state(state)
     else:
         part.load_state_dict(copy.deepcopy(state))  # an optimizer keeps the very tensors that it is given
-
-
-def _random_state() -> dict:
-    """The global generators, as numbers and tensors: of torch, of each GPU, of numpy and of Python."""
-    algorithm, keys, *rest = np.random.get_state()
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "numpy": [algorithm, keys.tolist(), *rest],
-        "python": random.getstate(),
-    }
-
-
-def _set_random_state(state: dict) -> None:
-    torch.set_rng_state(state["torch"])
-    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(state["cuda"])
-    np.random.set_state((state["numpy"][0], np.array(state["numpy"][1], dtype=np.uint32), *state["numpy"][2:]))
-    version, numbers, gauss = state["python"]
-    random.setstate((version, tuple(numbers), gauss))

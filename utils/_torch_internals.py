@@ -1,0 +1,31 @@
+"""All that rests on names which torch does not promise; tests/test_torch_internals.py says which has changed."""
+
+from collections.abc import Callable
+from functools import partial
+
+from torch.optim import Optimizer
+from torch.optim import optimizer as torch_optimizer
+
+
+def hooks_on_all_optimizers() -> tuple[dict, dict]:
+    """The registries of hooks that run before and after each step of every optimizer, themselves and not copies."""
+    return torch_optimizer._global_optimizer_pre_hooks, torch_optimizer._global_optimizer_post_hooks
+
+
+def step_without_profiler(optimizer: Optimizer) -> Callable:
+    """The optimizer's own `step`, without the profiler's wrapper around it where nothing hangs on that wrapper.
+
+    torch wraps every `step` in a profiler record and the calls of hooks. On two numbers that wrapper costs as much as
+    the update itself, so it is left out unless somebody registered a hook or replaced `step` on this one object.
+    """
+    step = type(optimizer).step
+    own_hooks = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
+    hooked = any((*own_hooks, *hooks_on_all_optimizers()))
+    if "step" in vars(optimizer) or not getattr(step, "hooked", False) or hooked:
+        return optimizer.step
+    return partial(step.__wrapped__, optimizer)
+
+
+def note_as_stepped(optimizer: Optimizer) -> None:
+    """Make schedulers take the optimizer for one that has stepped, so that they warn of no wrong order."""
+    optimizer._opt_called = True
