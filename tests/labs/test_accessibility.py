@@ -17,7 +17,7 @@ from matplotlib.colors import to_hex, to_rgb
 from tests.support.axe import contrast, findings
 from tests.support.jupyter_page import ROOT
 from tests.support.lab_pictures import CASES
-from utils.labs.race import COLORS
+from utils.labs.race_picture import COLORS
 from utils.plots import SMALLEST, picture, readable, too_small
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

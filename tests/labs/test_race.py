@@ -16,7 +16,9 @@ import torch
 from tests.support.lab_widgets import drawn, options, to_data, widgets_of
 from utils.descent import descend
 from utils.labs.plot_widget import PlotWidget, Stills
-from utils.labs.race import LOSSES, LRS, PROBLEMS, TRIED, race
+from utils.labs.race import race
+from utils.labs.race_picture import LOSSES
+from utils.labs.racers import LRS, PROBLEMS, TRIED
 
 race_module = importlib.import_module("utils.labs.race")  # `utils.labs.race` is the lab
 pytestmark = pytest.mark.filterwarnings("error")
@@ -37,10 +39,10 @@ MAKES = {
 @pytest.fixture(scope="module", autouse=True)
 def stills_once():
     """The pictures behind the lines do not change from lab to lab; drawing them takes a second per lab."""
-    draw, surfaces = race_module._still, {surface.name: surface for surface, _ in PROBLEMS.values()}
+    draw, surfaces = race_module.draw_still, {surface.name: surface for surface, _ in PROBLEMS.values()}
     by_name = cache(lambda name: draw(surfaces[name]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(race_module, "_still", lambda surface: by_name(surface.name))
+        patch.setattr(race_module, "draw_still", lambda surface: by_name(surface.name))
         yield
 
 

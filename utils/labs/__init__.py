@@ -1,7 +1,7 @@
 """The labs: sliders around a plot whose still part is a picture and whose moving part is a few lines over it.
 
 find_edge   Lab 1: which lr converges on a ravine, and where the edge is
-race        Lab 2: up to six optimizers from the same start
+race        Lab 2: up to six optimizers from the same start; racers says who and where, race_picture draws them
 designer    Lab 3: design a schedule, and see at once what it does to training
 shell       what all labs have in common; plot_widget draws, goals keeps what was reached
 """

@@ -17,6 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from utils.plots import spread
+
 
 class PlotWidget(anywidget.AnyWidget):
     """A picture with lines, dots and words over it; see plot_widget.js, which draws them.
@@ -104,6 +106,20 @@ class Stills(dict):
         if self._waiting:
             self[self._waiting.pop(0)]
             asyncio.get_running_loop().call_later(0.02, self._draw_next)
+
+
+def beside(words, apart: float, *, low: float = -np.inf, high: float = np.inf) -> list[tuple[float, float, str]]:
+    """Words (x, y, text) moved to the right of their places, at least `apart` from each other from line to line.
+
+    Places are picture coordinates, baselines come within low…high while there is room. A word without text stays.
+    """
+    seen = [i for i, (_, _, text) in enumerate(words) if text]
+    baselines = spread([words[i][1] + 4 for i in seen], apart, low, high)  # a little below the middle of a word
+    placed = list(words)
+    for i, baseline in zip(seen, baselines.tolist(), strict=True):
+        x, _, text = words[i]
+        placed[i] = (x + 8, baseline, text)
+    return placed
 
 
 def flatten(plot: PlotWidget) -> bytes:
