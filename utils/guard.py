@@ -1,4 +1,4 @@
-"""Run what a student wrote: Verdict, the decorator `check`, and `call`.
+"""Run what a student wrote: Verdict, Mistake, the decorator `check`, and `call`.
 
 `call` runs what a student wrote, whatever that is, and leaves the process as it was.
 """
@@ -61,6 +61,20 @@ class Verdict:
         if self.passed:
             return "✓ Passed:", "#00875f"
         return ("○", "#4a7fb5") if self.untouched else ("✗ Not quite:", "#d55e00")
+
+
+@dataclass(frozen=True, eq=False)
+class Mistake:
+    """A known mistake. A check names it only where it explains all that an answer did.
+
+    name      what it is called; the key by which it is looked up
+    does      what it changes, as functions: one alone, or a dict with the parts of a rule that it replaces
+    message   what to say of it to the student
+    """
+
+    name: str
+    does: object
+    message: str
 
 
 class Wrong(Exception):
