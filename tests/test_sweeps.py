@@ -1,8 +1,12 @@
 """sweep() against a plain loop, replica by replica; what it refuses, and what a Sweep concludes."""
 
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
+import partial
 import pytest
 import torch
 from torch import nn, optim
@@ -10,6 +14,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, OneCycleL
 
 from utils.sweeps import Sweep, sweep
 
+ROOT = Path(__file__).resolve().parents[1]
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.filterwarnings("error")]
 SEEDS, STEPS = (3, 4, 5), 25
 DRAW = torch.Generator().manual_seed(0)
@@ -219,3 +224,10 @@ def test_wins_are_counted_seed_by_seed_at_each_ones_own_lr():
     assert (a.wins(b), b.wins(a)) == (1, 0)  # 2 < 3 is a win, 2 against 2 is none
     with pytest.raises(ValueError, match="A and B ran with different seeds"):
         a.wins(made([[1, 1]], seeds=(0, 9), label="B"))
+
+
+def test_an_older_torch_without_the_newest_classes_will_do():
+    program = (
+        "import torch; del torch.optim.Muon, torch.optim.Adafactor; import utils.sweeps as s; print(len(s.REFUSED))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, text=True).strip() == "2"

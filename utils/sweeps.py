@@ -18,12 +18,13 @@ from utils.descent import requires_closure
 
 Params = Mapping[str, Tensor]
 
-REFUSED = {
-    optim.LBFGS: "it searches along one line for all of its parameters together, so all replicas would share one step",
-    optim.Muon: "it orthogonalises whole matrices, and stacked replicas are no longer matrices",
-    optim.Adafactor: "it scales a step by the root mean square of the whole parameter, over all replicas in it",
-    optim.SparseAdam: "it takes sparse gradients only, and those of stacked parameters are dense",
+_REASONS = {  # why an optimizer of torch cannot move stacked replicas, by its name: an older torch may lack the class
+    "LBFGS": "it searches along one line for all of its parameters together, so all replicas would share one step",
+    "Muon": "it orthogonalises whole matrices, and stacked replicas are no longer matrices",
+    "Adafactor": "it scales a step by the root mean square of the whole parameter, over all replicas in it",
+    "SparseAdam": "it takes sparse gradients only, and those of stacked parameters are dense",
 }
+REFUSED = {getattr(optim, name): reason for name, reason in _REASONS.items() if hasattr(optim, name)}
 
 
 @dataclass(frozen=True, eq=False)
