@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import partial
 import pytest
 import torch
 from torch import nn, optim
