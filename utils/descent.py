@@ -58,16 +58,7 @@ def descend(
     Raises ValueError for a bad argument. What torch raises for a bad optimizer setting passes through, and so does its
     refusal of optimizers that cannot take a dense 1-D parameter (Muon, SparseAdam).
     """
-    start = surface.start if start is None else start
-    if len(start) != 2 or not np.all(np.isfinite(start)):
-        raise ValueError(f"start must be two finite numbers (x, y), got {start!r}")
-    if steps < 1 or not 0 <= noise < np.inf:
-        raise ValueError(f"steps must be at least 1 and noise finite and at least 0, got {steps} and {noise}")
-
-    parameter = torch.nn.Parameter(torch.tensor(start, dtype=torch.float64))
-    optimizer = make_optimizer([parameter])
-    if not isinstance(optimizer, Optimizer):
-        raise ValueError(f"make_optimizer must return a torch.optim.Optimizer, got {type(optimizer).__name__}")
+    parameter, optimizer = _at_the_start(surface.start if start is None else start, make_optimizer, steps, noise)
     scheduler = make_scheduler(optimizer) if make_scheduler else None
     wants_loss = isinstance(scheduler, ReduceLROnPlateau)
     wants_closure = requires_closure(optimizer)
@@ -112,6 +103,19 @@ def descend(
 
     name = type(optimizer).__name__
     return Trace(label or (name if np.isnan(lr[0]) else f"{name}, lr {lr[0]:.3g}"), path, loss, lr, diverged_at)
+
+
+def _at_the_start(start, make_optimizer: Callable, steps: int, noise: float) -> tuple[torch.nn.Parameter, Optimizer]:
+    """The parameter and its optimizer; ValueError where a walk cannot begin."""
+    if len(start) != 2 or not np.all(np.isfinite(start)):
+        raise ValueError(f"start must be two finite numbers (x, y), got {start!r}")
+    if steps < 1 or not 0 <= noise < np.inf:
+        raise ValueError(f"steps must be at least 1 and noise finite and at least 0, got {steps} and {noise}")
+    parameter = torch.nn.Parameter(torch.tensor(start, dtype=torch.float64))
+    optimizer = make_optimizer([parameter])
+    if not isinstance(optimizer, Optimizer):
+        raise ValueError(f"make_optimizer must return a torch.optim.Optimizer, got {type(optimizer).__name__}")
+    return parameter, optimizer
 
 
 def requires_closure(optimizer: Optimizer) -> bool:

@@ -341,33 +341,34 @@ def lr_sensitivity(
         crosses.append((lrs[~ok], color))
         ends.append((middle[ok][-1], label, color))
         note = f"{label} is best at lr {lrs[best]:.2g} with {middle[best]:.2g}"
-        if not ok.all():
-            bad = [f"{lr:.2g}" for lr in lrs[~ok]]
-            note += (
-                f" and diverges from lr {bad[0]} on"
-                if ok[: -len(bad)].all()
-                else f" and diverges at lr {', '.join(bad)}"
-            )
+        note += _diverging(lrs, ok)
         notes.append(note)
     ax.set_xscale("log")
     if log:
         ax.set_yscale("log")
     ax.set(xlabel="lr", ylabel=ylabel)
     ax.set_title(title or "")
-    for row, (lrs, color) in enumerate(crosses):  # a row each: several may diverge at the same lr
-        ax.plot(
-            lrs,
-            np.full(len(lrs), 0.97 - 0.05 * row),
-            "x",
-            color=color,
-            markersize=9,
-            markeredgewidth=2.5,
-            transform=ax.get_xaxis_transform(),
-        )
-    if any(len(lrs) for lrs, _ in crosses):
-        below = 0.95 - 0.05 * len(crosses)
-        ax.text(0.99, below, "× diverged", transform=ax.transAxes, ha="right", va="top", color="0.3")
+    _mark_diverged(ax, crosses)
     if len(results) > 1:
         _label_right(ax, ends)
     ax.set_label(f"{ylabel} against lr: " + "; ".join(notes))
     return ax
+
+
+def _diverging(lrs: np.ndarray, ok: np.ndarray) -> str:
+    """Where runs diverged, in words: from an lr on, or at which; "" if nowhere."""
+    bad = [f"{lr:.2g}" for lr in lrs[~ok]]
+    if not bad:
+        return ""
+    return f" and diverges from lr {bad[0]} on" if ok[: -len(bad)].all() else f" and diverges at lr {', '.join(bad)}"
+
+
+def _mark_diverged(ax: Axes, crosses: Sequence[tuple[np.ndarray, str]]) -> None:
+    """A cross at the upper edge for each of these lrs, in a row for each colour: several may diverge at the same lr."""
+    for row, (lrs, color) in enumerate(crosses):
+        heights = np.full(len(lrs), 0.97 - 0.05 * row)
+        look = {"color": color, "markersize": 9, "markeredgewidth": 2.5}
+        ax.plot(lrs, heights, "x", transform=ax.get_xaxis_transform(), **look)
+    if any(len(lrs) for lrs, _ in crosses):
+        below = 0.95 - 0.05 * len(crosses)
+        ax.text(0.99, below, "× diverged", transform=ax.transAxes, ha="right", va="top", color="0.3")
