@@ -65,16 +65,14 @@ def one_thread():
 @pytest.fixture(scope="module")
 def browser():
     """A headless Chromium."""
-    from tests.support.jupyter_page import (  # imported here: notebooks alone need no browser
-        NoChromium,
-        chromium,
-        missing,
-    )
+    from tests.support.jupyter_page import missing  # imported here: notebooks alone need no browser
+    from tools.browser import NoBrowser
+    from tools.browser import browser as chromium
 
     with contextlib.ExitStack() as stack:
         try:
             started = stack.enter_context(chromium())
-        except NoChromium as reason:
+        except NoBrowser as reason:
             missing(str(reason))
         yield started
 

@@ -1,6 +1,6 @@
 """How fast is the workshop on this machine? `python3 workshop.py bench` measures it, beside the usual way, in minutes.
 
-The labs in JupyterLab and in the live deck (benchmarks/labs.py), from a new Python to the first figure, every notebook from
+The labs in JupyterLab and in the live deck (labs.py), from a new Python to the first figure, every notebook from
 top to bottom, the sweep against a loop (sweeps.py), our foreach AdamW against torch's (foreach.py).
 Everything goes to build/bench.json, and to the terminal as a table with the goals. Close what else is running: times
 are those of the whole machine, ratios are taken within one run.

@@ -20,8 +20,9 @@ import nbformat
 import torch
 from playwright.sync_api import Browser
 
-from tests.support.jupyter_page import ROOT, Jupyter, NotebookPage, chromium, jupyter_lab, write_notebook
+from tests.support.jupyter_page import ROOT, Jupyter, NotebookPage, jupyter_lab, write_notebook
 from tests.tools.deck.test_present import presenting
+from tools.browser import browser as chromium
 from tools.refresh import execute
 from utils.labs import find_edge, race
 from utils.labs.designer import lab as designer

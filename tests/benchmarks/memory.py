@@ -31,7 +31,8 @@ from tabulate import tabulate
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # so that it runs as a script
 
-from tests.support.jupyter_page import chromium, jupyter_lab
+from tests.support.jupyter_page import jupyter_lab
+from tools.browser import browser as chromium
 from tools.refresh import NOTEBOOKS, RunningPython, load
 
 MB = 1e6

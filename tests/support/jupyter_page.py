@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,36 +17,14 @@ from typing import NoReturn
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_playwright
-
-from tools.deck.pdf import FLAGS
+from playwright.sync_api import Browser, Locator, Page, expect
 
 ROOT = Path(__file__).parents[2]
-
-
-class NoChromium(Exception):
-    """There is no Chromium to drive, and where one was looked for."""
 
 
 def missing(reason: str) -> NoReturn:
     """What a test needs is not on this machine. In CI, whatever $CI says, the test fails, elsewhere it is skipped."""
     (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
-
-
-@contextlib.contextmanager
-def chromium() -> Iterator[Browser]:
-    """A headless Chromium: $CHROMIUM, else the one on the PATH, else the one that Playwright installed."""
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        except Error as error:
-            raise NoChromium(
-                "no Chromium to drive: set CHROMIUM to its path, put `chromium` on the PATH, or run "
-                f"`python -m playwright install chromium` ({str(error).splitlines()[0]})"
-            ) from error
-        with contextlib.closing(browser):
-            yield browser
 
 
 @dataclass(frozen=True)
