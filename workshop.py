@@ -2,7 +2,8 @@
 
     python3 workshop.py lab [NUMBER] [-- jupyter arguments]     open your copy of a lesson: the first, or lab 02
     python3 workshop.py lab NUMBER --fresh | --originals        a new copy, the old one is kept | the workshop's own
-    python3 workshop.py present NUMBER [--code]                 show a lesson as live slides, on which the labs work
+    python3 workshop.py lab NUMBER --live                       one more copy, with the date in its name, to code live
+    python3 workshop.py present NUMBER                          show a lesson as live slides, on which the labs work
     python3 workshop.py slides [NUMBER ...]                     write the slides into files that need no network
     python3 workshop.py wheels FOLDER                           fetch all packages, for a class without network
     python3 workshop.py test [-- pytest arguments]              run every test
@@ -31,18 +32,15 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 OLDEST = (3, 11)  # as in pyproject.toml
 FIRST_INSTALL_GB = 3  # all packages with the CPU build of torch, and what pip downloads on the way
-# Extensions of JupyterLab that come with the slides: `present --code` switches on what it needs. Elsewhere a button of
-# theirs would start a deck by chance; and the fonts complain when only some of them are off.
-OFF = ["jupyterlab-slideshow", "@voila-dashboards/jupyterlab-preview", "@deathbeds/jupyterlab-fonts"]
-FONTS = ("anonymous-pro", "atkinson-hyperlegible", "dejavu-sans-mono", "fira-code")
-OFF += ["@deathbeds/jupyterlab-font-" + font for font in FONTS]
+COPY_OPTIONS = ("--fresh", "--live", "--originals")  # of lab; tools/copies.py knows what they mean
 SETTINGS = {  # folder in the environment → what JupyterLab reads there; news_url alone does not stop it asking for news
     "share/jupyter/lab/settings/overrides.d": {
         "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"},
         # A second thread for sliders would answer them while a cell runs, but a quarter later at all other times.
         "@jupyterlab/apputils-extension:kernels-settings": {"commsOverSubshells": "disabled"},
     },
-    "etc/jupyter/labconfig/page_config.d": {"disabledExtensions": dict.fromkeys(OFF, True)},
+    # Voilà comes with the slides; its button would start a page of its own by chance.
+    "etc/jupyter/labconfig/page_config.d": {"disabledExtensions": {"@voila-dashboards/jupyterlab-preview": True}},
 }
 
 
@@ -54,18 +52,21 @@ class Trouble(Exception):
 
 
 def lab(words, extra):
-    options = [word for word in words if word in ("--fresh", "--originals")]  # tools/copies.py knows what they mean
+    sys.path.insert(0, str(HERE))
+    from tools.notebooks import UnknownLesson, find  # only now: it needs the Python that `main` asked for
+
+    options = [word for word in words if word in COPY_OPTIONS]
     words = [word for word in words if word not in options]
     unknown = next((word for word in words if word.startswith("-")), None)
     if unknown:
-        raise Trouble(f"lab has no option `{unknown}`, only --fresh and --originals; Jupyter's go after `--`")
-    stems = sorted(path.stem for path in (HERE / "notebooks").glob("[0-9][0-9]*-*.ipynb"))
-    number = re.escape(" ".join(words).lstrip("0") or "0")  # 2 and 02 mean 02, or 02a where there are 02a and 02b
-    stem = next((stem for stem in stems if re.match(rf"0*{number}[a-z]?-", stem)), None)
-    if stem is None:
-        raise Trouble(f"no notebook `{' '.join(words)}` among {', '.join(stems) or 'none'}")
+        raise Trouble(f"lab has no option `{unknown}`, only {', '.join(COPY_OPTIONS)}; Jupyter's go after `--`")
+    try:
+        lesson = find(" ".join(words) or "0", HERE / "notebooks")
+    except UnknownLesson as unknown:
+        raise Trouble(str(unknown)) from None
     ours = [f"--ServerApp.root_dir={HERE}", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    ours += ["--LabApp.news_url=None", "--ip=127.0.0.1", "--allow-root"]  # containers run as root; there is a token
+    ours += ["--LabApp.news_url=None", "--ip=127.0.0.1"]
+    ours += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # in containers; there is a token
     port = re.search(r"--(?:\w+\.)?port[= ](\d{1,4}|[1-6]\d{4})\b", " ".join(extra))
     if port:  # JupyterLab would quietly move on to another one
         ours += ["--ServerApp.port_retries=0"]
@@ -73,7 +74,7 @@ def lab(words, extra):
             probe.settimeout(1)
             if probe.connect_ex(("127.0.0.1", min(int(port.group(1)), 65535))) == 0:
                 raise Trouble(f"port {port.group(1)} is in use: name another one, or none, and a free one is taken")
-    return ["-m", "tools.copies", stem, *options, "--", *ours, *extra]
+    return ["-m", "tools.copies", lesson.stem, *options, "--", *ours, *extra]
 
 
 def module(name, *by_default):

@@ -1,21 +1,23 @@
 """The cheat sheet of notebook 05b as one printable A4 page: `python -m tools.cheatsheet` writes assets/cheatsheet.*.
 
 Its only source are the cells of that notebook that are tagged `cheatsheet`. The PNG keeps the digest of that source, so
-that a test notices a page that was not made anew. Needs Chromium: Playwright's own, or the system's.
+that a test notices a page that was not made anew. Needs a Chromium that tools/browser.py finds.
 """
 
 import hashlib
 import html
 import json
-import shutil
 from pathlib import Path
 
 from nbconvert.filters import markdown2html
 
+from tools import notebooks
+from tools.browser import browser
+from tools.notebooks import has_tag
 from utils.plots import reduced
 
 ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOK = ROOT / "notebooks" / "05b-a-result-you-can-trust.ipynb"
+NOTEBOOK = notebooks.find("05b")
 ASSETS = ROOT / "assets"
 WIDTH, HEIGHT, SCALE = 794, 1123, 2  # A4 at 96 CSS pixels per inch, drawn twice as fine
 
@@ -47,7 +49,7 @@ def cells(notebook: Path = NOTEBOOK) -> list[str]:
     found = [
         "".join(cell["source"])
         for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-        if "cheatsheet" in cell["metadata"].get("tags", [])
+        if has_tag(cell, "cheatsheet")
     ]
     if len(found) < 2:
         raise ValueError(f"{notebook.name} has {len(found)} cells tagged cheatsheet: a heading and a box at least")
@@ -72,33 +74,23 @@ def page(boxes: list[str]) -> str:
 
 
 def make(folder: Path = ASSETS) -> tuple[Path, Path]:
-    """Write cheatsheet.pdf and cheatsheet.png into `folder`. Raises ValueError when it does not fit on one page."""
-    from playwright.sync_api import sync_playwright  # only here: a student needs no browser driver
+    """Write cheatsheet.pdf and cheatsheet.png into `folder` and return their paths.
 
+    Raises ValueError when the boxes do not fit on one page, NoBrowser when there is no Chromium.
+    """
     boxes = cells()
     pdf, png = folder / "cheatsheet.pdf", folder / "cheatsheet.png"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox", "--disable-gpu"])
-        try:
-            view = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, device_scale_factor=SCALE)
-            view.set_content(page(boxes))
-            bottom = view.evaluate("document.querySelector('main').getBoundingClientRect().bottom")
-            right = view.evaluate("document.querySelector('main').scrollWidth")
-            if bottom > HEIGHT - 20 or right > WIDTH:
-                raise ValueError(
-                    f"the cheat sheet needs {bottom:.0f} × {right:.0f} pixels, a page has {HEIGHT} × {WIDTH}"
-                )
-            picture = view.screenshot()
-            view.pdf(path=pdf, format="A4", print_background=True)
-        finally:
-            browser.close()
+    with browser() as running:
+        view = running.new_page(viewport={"width": WIDTH, "height": HEIGHT}, device_scale_factor=SCALE)
+        view.set_content(page(boxes))
+        bottom = view.evaluate("document.querySelector('main').getBoundingClientRect().bottom")
+        right = view.evaluate("document.querySelector('main').scrollWidth")
+        if bottom > HEIGHT - 20 or right > WIDTH:
+            raise ValueError(f"the cheat sheet needs {bottom:.0f} × {right:.0f} pixels, a page has {HEIGHT} × {WIDTH}")
+        picture = view.screenshot()
+        view.pdf(path=pdf, format="A4", print_background=True)
     png.write_bytes(reduced(picture, colors=64, notes={"source-sha256": digest(boxes)}))
     return pdf, png
-
-
-def _chromium() -> str | None:
-    """A Chromium of the system; None leaves it to Playwright."""
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The student's own copies of the notebooks, and JupyterLab on them: what `workshop.py lab` runs.
 
-    python -m tools.copies [NOTEBOOK [--fresh | --originals] [-- jupyter arguments]]    without NOTEBOOK: only copies
+    python -m tools.copies [NOTEBOOK [--fresh | --live | --originals] [-- jupyter arguments]]
+
+Without NOTEBOOK it makes the copies and no more.
 
 Students write into notebooks, and so does an update of the workshop. So `my-work/` holds a copy of every notebook, made
 when there is none, under the same name: links between notebooks lead from copy to copy, and `../assets` is where it
@@ -18,19 +20,18 @@ import json
 import os
 import re
 import runpy
-import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
-from itertools import count
 from pathlib import Path
+
+from tools.files import dated, place, put_aside, written
+from tools.notebooks import has_tag, is_note, is_still, lessons, number_of
 
 ROOT = Path(__file__).resolve().parent.parent
 ORIGINALS, COPIES = "notebooks", "my-work"
 
-PREDICTION, ANSWER, HEADING = "**Predict", "**What you saw", re.compile(r"^#{1,6} ", re.MULTILINE)
-STILL = "lab-still"  # the class that utils.labs.shell gives to the picture of a lab
+HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
 # It passes settings of the old notebook server on, of which there are none, and to do so reads every attribute of the
 # new one, a deprecated one included: each start would begin with a warning.
 NO_SHIM = "--ServerApp.jpserver_extensions=notebook_shim=False"
@@ -46,33 +47,26 @@ class CopyTrouble(Exception):
 def student_copy(original: dict) -> dict:
     """The notebook as a student should first see it: nothing has run yet, and no stored output answers a prediction.
 
-    Up to the first prediction (a Markdown cell with **Predict**) stored outputs stay. From there on they go, for later
-    cells build on earlier answers, down to the table of verdicts; only the pictures of labs stay, so that the page
-    shows what is to come. A lab between **Predict** and the next heading or **What you saw** loses its picture, too:
-    the prediction is about that lab. No code cell keeps its number, for the student's kernel has run none.
-    What is for the instructor goes, too: it tells what to conclude.
+    Up to the first prediction (a cell tagged `predict`) stored outputs stay. From there on they go, for later cells
+    build on earlier answers, down to the table of verdicts; only the pictures of labs stay, so that the page shows what
+    is to come. A lab between a prediction and the next heading or `reveal` loses its picture, too: the prediction is
+    about that lab. No code cell keeps its number, for the student's kernel has run none. What is for the instructor
+    goes, too: it tells what to conclude. `original` stays as it is.
     """
     fresh = copy.deepcopy(original)
-    fresh["cells"] = [cell for cell in fresh["cells"] if not _is_note(cell)]
+    fresh["cells"] = [cell for cell in fresh["cells"] if not is_note(cell)]
     predicted = about_this = False
     for cell in fresh["cells"]:
-        source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            about_this = PREDICTION in source or (about_this and not HEADING.search(source) and ANSWER not in source)
+            ends = has_tag(cell, "reveal") or HEADING.search("".join(cell["source"]))
+            about_this = has_tag(cell, "predict") or (about_this and not ends)
             predicted |= about_this
         elif cell["cell_type"] == "code":
             cell["execution_count"] = None
-            if predicted and (about_this or STILL not in json.dumps(cell["outputs"])):
+            if predicted and (about_this or not any(map(is_still, cell["outputs"]))):
                 cell["outputs"] = []
     fresh.setdefault("metadata", {})["workshop"] = {"made_from": fingerprint(original)}  # stays when JupyterLab saves
     return fresh
-
-
-def _is_note(cell: dict) -> bool:
-    match cell:
-        case {"metadata": {"slideshow": {"slide_type": "notes"}}}:
-            return True
-    return False
 
 
 def fingerprint(notebook: dict) -> str:
@@ -98,59 +92,6 @@ def read(path: Path) -> dict:
     raise ValueError("not a notebook")
 
 
-# Files, without overwriting one
-
-
-@contextmanager
-def written(content: bytes, path: Path) -> Iterator[Path]:
-    """A finished file beside `path`, to be moved there; what is left of it at the end is removed."""
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with scratch.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        yield scratch
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def place(finished: Path, path: Path) -> bool:
-    """Give the finished file the name `path`; False, and nothing done, if that name is taken."""
-    try:
-        os.link(finished, path)  # which fails on every system if the name is taken; renaming would overwrite
-    except FileExistsError:
-        return False
-    except OSError:  # a memory stick, say: its file system knows no links
-        return rename(finished, path)
-    return True
-
-
-def rename(old: Path, new: Path) -> bool:
-    """Rename; False, and nothing done, if the new name is taken. FileNotFoundError if there is no `old`."""
-    try:
-        new.open("xb").close()  # of any number of processes one makes this empty file
-    except FileExistsError:
-        return False
-    try:
-        os.replace(old, new)  # and replaces it, and nothing else
-    except OSError:
-        new.unlink()
-        raise
-    return True
-
-
-def put_aside(own: Path) -> Path | None:
-    """Rename a copy to a dated name that was free, and return it; None if there is no copy (any more)."""
-    for number in count(1):
-        aside = own.with_name(f"{own.stem}.{date.today()}{f'-{number}' if number > 1 else ''}{own.suffix}")
-        try:
-            if rename(own, aside):
-                return aside
-        except FileNotFoundError:
-            return None
-
-
 # What the launcher asks for
 
 
@@ -159,12 +100,11 @@ def prepare(stem: str | None = None, *, root: Path = ROOT, fresh: bool = False) 
 
     Raises CopyTrouble if the copy of `stem` cannot be made, or none can. Even then the copies that are there stay.
     """
-    originals = sorted((root / ORIGINALS).glob("[0-9][0-9]*-*.ipynb"))
+    originals = lessons(root / ORIGINALS)
     if stem not in [None, *(path.stem for path in originals)]:
         raise CopyTrouble(f"no notebook `{stem}` in {ORIGINALS}/")
-    said, dated = [], []
-    try:
-        (root / COPIES).mkdir(exist_ok=True)
+    said, changed = [], []
+    with _disk_trouble_told(root):
         for path in originals:
             own, anew = root / COPIES / path.name, fresh and path.stem == stem
             try:
@@ -172,35 +112,61 @@ def prepare(stem: str | None = None, *, root: Path = ROOT, fresh: bool = False) 
                 if mine is None:
                     said += _make(own, read(path), anew=anew)
                 elif is_dated(mine, read(path)):
-                    dated.append(path.stem)
+                    changed.append(path)
             except CopyTrouble as trouble:
                 said.append(f"{trouble}.")
             except ValueError:
-                file = f"{ORIGINALS}/{path.name}"
-                said.append(
-                    f"{file} is damaged; rename it, then `git checkout HEAD {file}` brings the workshop's back."
-                )
+                said.append(f"{_damaged(path)}.")
                 if path.stem == stem and (anew or not os.path.lexists(own)):
-                    raise CopyTrouble(said[-1].rstrip(".")) from None
+                    raise CopyTrouble(_damaged(path)) from None
+    if changed:
+        names = ", ".join(map(number_of, changed))
+        example = _fresh(next((path for path in changed if path.stem == stem), changed[0]))
+        said.append(f"The workshop has changed {names} since your copies were made; they stay as they are. {example}.")
+    return said
+
+
+def prepare_live(stem: str, *, root: Path = ROOT) -> Path:
+    """Make one more copy of notebook `stem`, for live coding, under a dated name that was free.
+
+    Returns its path. Raises CopyTrouble if it cannot be made.
+    """
+    original, own = root / ORIGINALS / f"{stem}.ipynb", root / COPIES / f"{stem}.ipynb"
+    with _disk_trouble_told(root):
+        try:
+            content = _content(read(original))
+        except FileNotFoundError:
+            raise CopyTrouble(f"no notebook `{stem}` in {ORIGINALS}/") from None
+        except ValueError:
+            raise CopyTrouble(_damaged(original)) from None
+        with written(content, own) as finished:
+            return next(path for path in dated(own, "live-") if place(finished, path))
+
+
+@contextmanager
+def _disk_trouble_told(root: Path) -> Iterator[None]:
+    """Within this block there is a folder for the copies, and an OSError becomes a CopyTrouble."""
+    try:
+        (root / COPIES).mkdir(exist_ok=True)
+        yield
     except OSError as error:
         where = f" ({Path(error.filename).name})" if error.filename else ""
         raise CopyTrouble(
             f"no copy made in {COPIES}/: {error.strerror}{where}; make room there, or the folder yours to write in "
             "(`lab --originals` opens the workshop's own notebooks)"
         ) from error
-    if dated:
-        names, example = ", ".join(map(_number, dated)), _fresh(stem if stem in dated else dated[0])
-        said.append(f"The workshop has changed {names} since your copies were made; they stay as they are. {example}.")
-    return said
 
 
 def _make(own: Path, original: dict, *, anew: bool) -> list[str]:
     """Write a copy; the present one, if `anew`, is put aside only when all of the new one is on the disk."""
-    content = json.dumps(student_copy(original), ensure_ascii=False, indent=1).encode() + b"\n"
-    with written(content, own) as finished:
+    with written(_content(original), own) as finished:
         aside = put_aside(own) if anew else None
         place(finished, own)
     return [f"Your {COPIES}/{own.name} is now {aside.name}, and a new one takes its place."] if aside else []
+
+
+def _content(original: dict) -> bytes:
+    return json.dumps(student_copy(original), ensure_ascii=False, indent=1).encode() + b"\n"
 
 
 def _read_own(own: Path) -> dict | None:
@@ -210,41 +176,36 @@ def _read_own(own: Path) -> dict | None:
     except FileNotFoundError:
         return None
     except ValueError:
-        raise CopyTrouble(f"{COPIES}/{own.name} is damaged: {_fresh(own.stem)}") from None
+        raise CopyTrouble(f"{COPIES}/{own.name} is damaged: {_fresh(own)}") from None
 
 
-def _number(stem: str) -> str:
-    return stem.partition("-")[0]
+def _damaged(original: Path) -> str:
+    file = f"{ORIGINALS}/{original.name}"
+    return f"{file} is damaged; rename it, then `git checkout HEAD {file}` brings the workshop's back"
 
 
-def _fresh(stem: str) -> str:
-    return f"`python3 workshop.py lab {_number(stem)} --fresh` puts yours aside and makes a new one"
+def _fresh(lesson: Path) -> str:
+    return f"`python3 workshop.py lab {number_of(lesson)} --fresh` puts yours aside and makes a new one"
 
 
 def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
     """Make copies, then become JupyterLab; exit code 2 if there is no copy to open."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     cut = arguments.index("--") if "--" in arguments else len(arguments)
-    parser = argparse.ArgumentParser(prog="python -m tools.copies", description=__doc__.partition("\n")[0])
-    parser.add_argument("notebook", nargs="?", help="to open, such as 00-start-here; none: copies are made, no more")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--fresh", action="store_true", help="put the present copy aside under a dated name")
-    which.add_argument("--originals", action="store_true", help="open the workshop's own notebook, make no copies")
-    wanted = parser.parse_args(arguments[:cut])
-    if not wanted.notebook and (wanted.fresh or wanted.originals):
-        parser.error("which notebook?")
-    folder = ORIGINALS if wanted.originals else COPIES
-    if not wanted.originals:
-        try:
+    wanted = _options(arguments[:cut])
+    file = f"{ORIGINALS if wanted.originals else COPIES}/{wanted.notebook}.ipynb"
+    try:
+        if wanted.live:
+            file = f"{COPIES}/{prepare_live(wanted.notebook, root=root).name}"
+        elif not wanted.originals:
             for line in prepare(wanted.notebook, root=root, fresh=wanted.fresh):
                 print(line, flush=True)
-        except CopyTrouble as trouble:
-            print(f"workshop: {trouble}", file=sys.stderr)
-            return 2
+    except CopyTrouble as trouble:
+        print(f"workshop: {trouble}", file=sys.stderr)
+        return 2
     if not wanted.notebook:
         print(f"Your copies are in {COPIES}/.")
         return 0
-    file = f"{folder}/{wanted.notebook}.ipynb"
     if os.environ.get("JUPYTER_SERVER_URL"):  # set in the terminals of JupyterLab, where a second one is of no use
         print(f"JupyterLab is running: open {file} there; if its tab is open, close that first.")
         return 0
@@ -252,6 +213,19 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
     sys.argv = ["jupyterlab", NO_SHIM, f"--LabApp.default_url=/lab/tree/{file}", *arguments[cut + 1 :]]
     runpy.run_module("jupyterlab", run_name="__main__", alter_sys=True)
     return 0
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tools.copies", description=__doc__.partition("\n")[0])
+    parser.add_argument("notebook", nargs="?", help="to open, such as 00-start-here; none: copies are made, no more")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--fresh", action="store_true", help="put the present copy aside under a dated name")
+    which.add_argument("--live", action="store_true", help="one more copy, dated, for live coding")
+    which.add_argument("--originals", action="store_true", help="open the workshop's own notebook, make no copies")
+    wanted = parser.parse_args(arguments)
+    if not wanted.notebook and (wanted.fresh or wanted.live or wanted.originals):
+        parser.error("which notebook?")
+    return wanted
 
 
 if __name__ == "__main__":

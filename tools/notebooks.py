@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 PATTERN = "[0-9][0-9]*-*.ipynb"
 
-# A cell's role is a tag; no tool reads it from prose, markup or code. tests/notebooks holds every notebook to this list.
+# A cell's role is a tag; no tool reads it from prose, markup or code. tests/notebooks hold every notebook to them.
 TAGS = {
     "setup": "imports and settings, which every other cell may use",
     "predict": "asks the student to commit to an answer; from the first one on, stored outputs give answers away",
@@ -36,17 +36,17 @@ class UnknownLesson(LookupError):
     """No lesson has this number; the message is one line that lists the numbers there are."""
 
 
-def lessons(folder: Path = FOLDER) -> list[Path]:
+def lessons(folder: Path = NOTEBOOKS) -> list[Path]:
     """The notebooks of the workshop in `folder`, in the order of the lessons."""
     return sorted(folder.glob(PATTERN))
 
 
-def number(lesson: Path) -> str:
+def number_of(lesson: Path) -> str:
     """`02a` of `02a-built-in-optimizers.ipynb`."""
     return lesson.name.partition("-")[0]
 
 
-def find_all(numbers: Iterable[str] = (), folder: Path = FOLDER) -> list[Path]:
+def find_all(numbers: Iterable[str] = (), folder: Path = NOTEBOOKS) -> list[Path]:
     """The lessons with these numbers, each once and in order; without a number all of them.
 
     A number means the lesson with all its parts: 2 and 02 are 02a and 02b, while 2b and 02b are 02b alone.
@@ -56,17 +56,17 @@ def find_all(numbers: Iterable[str] = (), folder: Path = FOLDER) -> list[Path]:
     unknown = [each for each in wanted if not any(_is_named(lesson, each) for lesson in there)]
     if unknown or not there:
         names = ", ".join(f"`{each}`" for each in unknown) or "at all"
-        raise UnknownLesson(f"no notebook {names}; there are: {', '.join(map(number, there)) or 'none'}")
+        raise UnknownLesson(f"no notebook {names}; there are: {', '.join(map(number_of, there)) or 'none'}")
     return [lesson for lesson in there if not wanted or any(_is_named(lesson, each) for each in wanted)]
 
 
-def find(wanted: str, folder: Path = FOLDER) -> Path:
+def find(wanted: str, folder: Path = NOTEBOOKS) -> Path:
     """The lesson with this number, or its first part: 2 is 02a. Raises UnknownLesson as `find_all` does."""
     return find_all([wanted], folder)[0]
 
 
 def _is_named(lesson: Path, wanted: str) -> bool:
-    (digits, part), found = _split(number(lesson)), _split(wanted)
+    (digits, part), found = _split(number_of(lesson)), _split(wanted)
     return found is not None and found[0] == digits and found[1] in ("", part)
 
 

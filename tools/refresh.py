@@ -24,7 +24,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+from tools.notebooks import NOTEBOOKS, UnknownLesson, find_all
+
 CELL_SECONDS = 120  # a cell that takes longer is an error
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -171,19 +172,15 @@ def output_texts(cell: dict) -> Iterator[str]:
 def main(arguments: list[str] | None = None, *, folder: Path = NOTEBOOKS) -> int:
     """Refresh the notebooks with these numbers; exit code 0, 1 when one failed, 2 when there is no such notebook."""
     parser = argparse.ArgumentParser(prog="python -m tools.refresh", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("number", nargs="*", help="of a notebook, such as 1, 01 or 02a; none: all notebooks")
-    wanted = [number.rjust(3 if number[-1:].isalpha() else 2, "0") for number in parser.parse_args(arguments).number]
-    there = {path.name.partition("-")[0]: path for path in sorted(folder.glob("[0-9][0-9]*-*.ipynb"))}
-    # 02 means 02a and 02b where the lesson comes in two parts.
-    chosen = [number for number in there if not wanted or number in wanted or number[:2] in wanted]
-    unknown = [number for number in wanted if not any(number in (there_is, there_is[:2]) for there_is in there)]
-    if unknown or not there:
-        what = f"no notebook {', '.join(unknown)}" if unknown else "no notebook at all"
-        print(f"{what}; there are: {', '.join(there) or 'none'}", file=sys.stderr)
+    parser.add_argument("number", nargs="*", help="of a notebook, such as 2, 02 or 02a; none: all notebooks")
+    try:
+        chosen = find_all(parser.parse_args(arguments).number, folder)
+    except UnknownLesson as unknown:
+        print(unknown, file=sys.stderr)
         return 2
     failed = False
-    for number in chosen:
-        path, start = there[number], time.perf_counter()
+    for path in chosen:
+        start = time.perf_counter()
         try:
             outcome = "stored" if refresh(path) else "unchanged"
         except RefreshError as error:

@@ -5,7 +5,7 @@ const Deck = (() => {
   const SIDE = 400, SIDE_GAP = 28; // the text beside a narrow figure
   const CODE = [20, 19, 18, 17, 16], TABLE = [22, 20, 19, 18, 17, 16]; // px; 16 is the smallest, then it is split
   const LONG = 12, LONGER = 18; // lines of code that has a table or text as output; what only defines may be longer
-  const LAB = ".deck-frames, .lab-still, .deck-widget, .jupyter-widgets, [data-widget]";
+  const LAB = ".deck-frames, .deck-widget, .jupyter-widgets, [data-widget]";
   const KEEP = 0.9, GROW = 1.25; // how far a figure may leave its own size
 
   const make = (tag, className, ...children) => {
@@ -46,7 +46,7 @@ const Deck = (() => {
       found.push({ element, role, cell: cell.dataset.cell, fragment: revealed });
       return found.at(-1);
     };
-    const folded = folds(cell);
+    const folded = folds(cell), roles = marked(cell);
     for (const child of [...cell.children]) {
       if (child === heading) continue;
       if (child.matches(".deck-code") && folded) continue;
@@ -57,15 +57,24 @@ const Deck = (() => {
       else if (child.matches("img") || (child.matches("p:has(> img:only-child)") && !child.textContent.trim()))
         add("figure", child.matches("img") ? child : child.firstElementChild);
       else {
-        const word = child.matches("p") ? child.firstElementChild : null;
-        const opens = word && word.tagName === "STRONG" && child.firstChild === word ? word.textContent : "";
-        const role = opens.startsWith("Predict") ? "predict" : /^What (you|to|we)/.test(opens) ? "saw" : "text";
+        const role = roles.get(child) ?? "text";
         const block = add(role, child);
         if (role !== "text") block.fragment = true;
       }
     }
     if (folded && found.length) found[0].code = folded;
     return found;
+  }
+
+  // Paragraph → role, in a cell that has this role as a tag: what was seen opens such a cell, what to predict ends it. Only
+  // a paragraph that begins with words in bold stands out; a prediction in the middle of another one is read with it.
+  function marked(cell) {
+    const tags = (cell.dataset.tags ?? "").split(" "), roles = new Map();
+    const bold = [...cell.children].filter((child) => child.matches("p:has(> strong:first-child)") && child.firstChild.nodeName === "STRONG");
+    if (!bold.length) return roles;
+    if (tags.includes("predict")) roles.set(bold.at(-1), "predict");
+    if (tags.includes("reveal")) roles.set(bold[0], "saw");
+    return roles;
   }
 
   // The code of a figure or a lab draws, that of a table collects when it is long and else may only show: they stand behind

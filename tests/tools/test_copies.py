@@ -25,8 +25,10 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.support.jupyter_page import NoChromium, NotebookPage, chromium, jupyter_lab, missing
+from tests.support.jupyter_page import NotebookPage, jupyter_lab, missing
 from tools import copies
+from tools.browser import NoBrowser
+from tools.browser import browser as chromium
 from tools.copies import CopyTrouble, prepare, student_copy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,11 +49,18 @@ def code(source="1 + 1", shown="2", mime="text/plain"):
     return {"cell_type": "code", "id": "c", "execution_count": 7, "metadata": {}, "source": source, "outputs": outputs}
 
 
-STILL = '<img class="lab-still lab-still-edge" alt="a lab" src="data:image/png;base64,AAAA">'
+def ask(source="What will come?"):
+    return text(source, metadata={"tags": ["predict"]})
+
+
+def reveal(source="It came.", *tags):
+    return text(source, metadata={"tags": [*tags, "reveal"]})
 
 
 def lab():
-    return code("labs.find_edge()", STILL, "text/html")
+    cell = code("labs.find_edge()", '<img alt="a lab" src="data:image/png;base64,AAAA">', "text/html")
+    cell["outputs"][0]["metadata"] = {"workshop": {"role": "lab-still"}}
+    return cell
 
 
 def notebook(*cells):
@@ -103,27 +112,22 @@ def update(workshop, title, stem="01-second"):
     ("cells", "shown"),
     [
         pytest.param([code(), text("# A\nWhat is an lr?"), code(), lab()], "yyy", id="nothing is predicted: all stays"),
+        pytest.param([code(), ask(), code(), code()], "ynn", id="the answers go, what was before stays"),
         pytest.param(
-            [code(), text("**Predict:** up?"), code(), code()], "ynn", id="the answers go, what was before stays"
-        ),
-        pytest.param(
-            [text("**Predict:**"), code(), text("**What you saw.**"), code(), text("## Verdicts"), code()],
+            [ask(), code(), reveal(), code(), text("## Verdicts"), code()],
             "nnn",
             id="what is built on the answer gives it away as well",
         ),
+        pytest.param([ask("# A"), code(), text("### Lab 1"), lab(), code()], "nyn", id="the picture of a lab stays"),
+        pytest.param([ask("# A"), reveal(), lab()], "y", id="and where the answer was given"),
+        pytest.param([ask("# A"), code(), text("Drag."), lab()], "nn", id="not where it is the answer"),
+        pytest.param([ask(), reveal("It came. And now?", "predict"), lab()], "n", id="nor where the next one is asked"),
+        pytest.param([text("**Predict:** up?"), code()], "y", id="a cell is what its tag says, not its text"),
+        pytest.param([ask("# A"), text("**What you saw.**"), lab()], "n", id="and so is the end of a prediction"),
         pytest.param(
-            [text("# A\n**Predict.**"), code(), text("### Lab 1"), lab(), code()],
-            "nyn",
-            id="the picture of a lab stays",
+            [ask("# A"), text("## B"), code("x", '<img class="lab-still">', "text/html")], "n", id="and a picture"
         ),
-        pytest.param(
-            [text("# A\n**Predict.**"), text("**What you saw.**"), lab()], "y", id="and where the answer was given"
-        ),
-        pytest.param(
-            [text("# A\n**Predict** it."), code(), text("Drag."), lab()], "nn", id="not where it is the answer"
-        ),
-        pytest.param([text("## First, *predict*"), code()], "y", id="a word in a sentence asks nothing"),
-        pytest.param([note("**Predict** is what they do."), code(), note()], "y", id="nor does a note"),
+        pytest.param([note("**Predict** is what they do."), code(), note()], "y", id="a note asks nothing"),
     ],
 )
 def test_no_stored_output_answers_a_prediction(cells, shown):
@@ -173,7 +177,9 @@ def test_the_labs_of_the_real_notebooks_keep_their_pictures():
     kept = Counter()
     for path in REAL:
         for cell in student_copy(copies.read(path))["cells"]:
-            kept[path.name[:2]] += "lab-still" in json.dumps(cell.get("outputs", []))
+            kept[path.name[:2]] += 'class="lab-still' in "".join(
+                "".join(output.get("data", {}).get("text/html", "")) for output in cell.get("outputs", [])
+            )
     assert kept["00"] == 0  # its prediction is about the lab
     assert kept["01"] == 1 and kept["02"] == 1
 
@@ -258,6 +264,36 @@ def test_of_a_copy_made_by_hand_nothing_is_claimed(workshop, metadata):
     mine = own(workshop).read_bytes()
     assert prepare("01-second", root=workshop) == []
     assert own(workshop).read_bytes() == mine
+
+
+# Live coding
+
+
+def test_a_copy_for_live_coding_has_a_name_of_its_own_and_touches_nothing(workshop):
+    write(workshop / "notebooks/01-second.ipynb", notebook(text("# A"), note(), ask(), code()))
+    prepare(root=workshop)
+    mine, before = edit(workshop, "mine"), files(workshop / "my-work")
+    names = [f"01-second.live-{date.today()}{end}.ipynb" for end in ("", "-2")]
+    for name in names:  # twice on one day
+        assert copies.prepare_live("01-second", root=workshop) == workshop / "my-work" / name
+    there = files(workshop / "my-work")
+    assert own(workshop).read_bytes() == mine and {**before, **there} == there
+    assert set(there) == {*before, *names}
+    made = json.loads(there[names[0]])
+    assert made == json.loads(there[names[1]]) == student_copy(copies.read(workshop / "notebooks/01-second.ipynb"))
+    assert [cell["cell_type"] for cell in made["cells"]] == ["markdown", "markdown", "code"]
+    assert made["cells"][-1]["outputs"] == []
+
+
+def test_trouble_with_a_copy_for_live_coding_is_told(workshop):
+    with pytest.raises(CopyTrouble, match="no notebook `07-lost`"):
+        copies.prepare_live("07-lost", root=workshop)
+    write(workshop / "notebooks/01-second.ipynb", "<<<<<<< HEAD")
+    with pytest.raises(CopyTrouble, match=r"git checkout HEAD notebooks/01-second\.ipynb"):
+        copies.prepare_live("01-second", root=workshop)
+    (workshop / "my-work").rmdir()
+    write(workshop / "my-work", "a file")
+    assert_one_line(start(workshop, "00-first", "--live"), "my-work")
 
 
 # A fresh start
@@ -758,6 +794,6 @@ def test_a_copy_opens_runs_and_leads_to_the_next_copy(tmp_path):
             page.wait_for_url("**/lab/tree/my-work/01-optimizer-concepts.ipynb*", timeout=60_000)
             page.get_by_role("heading", name="01 · Optimizer concepts").wait_for(timeout=60_000)
             page.locator("img.lab-still-edge").last.wait_for(state="attached", timeout=60_000)
-    except NoChromium as reason:
+    except NoBrowser as reason:
         missing(str(reason))
     assert files(root / "notebooks") == before

@@ -1,7 +1,7 @@
 """workshop.py as a student meets it: real environments and a real pip, on copies of the workshop that need no network.
 
-A copy holds the real workshop.py and tools/copies.py, a project of a few lines that pip installs in a second, and
-stand-ins for JupyterLab, pytest and the other modules of utils that write down how they were started.
+A copy holds the real workshop.py and what opens a lesson, a project of a few lines that pip installs in a
+second, and stand-ins for JupyterLab, pytest and the other tools, which write down how they were started.
 """
 
 import ast
@@ -25,7 +25,7 @@ from types import SimpleNamespace
 import pytest
 
 WORKSHOP = Path(__file__).resolve().parents[2] / "workshop.py"
-COPIES = WORKSHOP.parent / "tools/copies.py"
+REAL = [f"tools/{name}.py" for name in ("__init__", "copies", "files", "notebooks")]
 STAND_INS = ["jupyterlab.py", "pytest.py", *(f"tools/{name}.py" for name in ("refresh", "wheels"))]
 STAND_INS += ["tools/deck/present.py", "tools/deck/slides.py"]
 LESSON = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
@@ -76,7 +76,8 @@ def write_copy(folder):
     for stand_in in STAND_INS:
         (folder / stand_in).parent.mkdir(parents=True, exist_ok=True)
         (folder / stand_in).write_text(STAND_IN)
-    shutil.copy(COPIES, folder / "tools")
+    for file in REAL:
+        shutil.copy(WORKSHOP.parent / file, folder / file)
     (folder / "notebooks").mkdir()
     for stem in (
         "00-start-here",
@@ -293,6 +294,22 @@ def test_lab_works_on_copies_that_stay(twin):
     assert "The workshop has changed 03a" in ran.out and "lab 03a --fresh" in ran.out
 
 
+def test_lab_opens_a_copy_for_live_coding_when_asked(twin):
+    ran = start(twin, "lab", "3", "--live", "--", "--no-browser")
+    opened = [word for word in ran.handed.arguments if word.startswith("--LabApp.default_url=")]
+    (made,) = (twin / "my-work").glob("03a-first-part.live-*.ipynb")
+    assert opened == [f"--LabApp.default_url=/lab/tree/my-work/{made.name}"]
+    assert "--live" not in ran.handed.arguments and ran.handed.arguments[-1] == "--no-browser"
+    assert_one_line(start(twin, "lab", "9", "--live"), "no notebook `9`")
+
+
+@pytest.mark.skipif(WINDOWS, reason="Windows has no root")
+@pytest.mark.parametrize(("user", "allowed"), [(0, True), (1000, False)])
+def test_jupyterlab_runs_as_root_only_for_root(ready, user, allowed):
+    arguments = start(ready, "lab", patch=f"import os; os.geteuid = lambda: {user}").handed.arguments
+    assert ("--allow-root" in arguments) == allowed and "--ip=127.0.0.1" in arguments
+
+
 def test_lab_opens_the_originals_when_asked(twin):
     shutil.rmtree(twin / "my-work", ignore_errors=True)
     ran = start(twin, "lab", "--originals", "02")
@@ -333,7 +350,7 @@ def test_help_is_short_and_needs_no_environment(tmp_path):
     for words in ((), ("--help",), ("lab", "--help"), ("lab", "02", "-h"), ("present", "--help")):
         ran = start(copy, *words)
         assert ran.code == 0 and "workshop.py lab [NUMBER]" in ran.out
-        assert len(ran.out.splitlines()) <= 15
+        assert len(ran.out.splitlines()) <= 16
     assert not (copy / ".venv").exists()
 
 
@@ -358,10 +375,10 @@ def test_a_command_shows_its_own_help_once_everything_is_set_up(ready):
             "import shutil; shutil.disk_usage = lambda path: type('', (), {'free': 1.5e9})",
             ["1.5 GB", "about 3"],
         ),
-        (["lab", "9"], "", ["`9`", "00-start-here, 01-optimizer-concepts, 02-built-in-optimizers"]),
+        (["lab", "9"], "", ["no notebook `9`; there are: 00, 01, 02, 03a, 03b"]),
         (["lab", "--port=8888"], "", ["no option `--port=8888`", "after `--`"]),
         (["lab", "02", "--no-browser"], "", ["no option `--no-browser`", "after `--`"]),
-        (["lab", "02", "--freshh"], "", ["no option `--freshh`", "--fresh and --originals"]),
+        (["lab", "02", "--freshh"], "", ["no option `--freshh`", "only --fresh, --live, --originals"]),
         (["labs"], "", ["`labs`", "lab, present, slides, wheels, test, bench, refresh"]),
     ],
     ids=[
@@ -423,6 +440,12 @@ def test_any_python_3_can_read_it_and_it_needs_only_the_standard_library():
     tree = ast.parse(source, feature_version=(3, 6))
     imports = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imports |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    ours = {"tools.notebooks"}  # whose imports are checked below; it is imported when Python is known to be new enough
+    assert imports and {name.split(".")[0] for name in imports - ours} <= sys.stdlib_module_names
+    assert not ours & {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
+    finder = ast.parse((WORKSHOP.parent / "tools/notebooks.py").read_text(encoding="utf-8"))
+    imports = {alias.name for node in ast.walk(finder) if isinstance(node, ast.Import) for alias in node.names}
+    imports |= {node.module for node in ast.walk(finder) if isinstance(node, ast.ImportFrom)}
     assert imports and {name.split(".")[0] for name in imports} <= sys.stdlib_module_names
     assert len(source.splitlines()) <= 190
 
@@ -479,7 +502,7 @@ def test_jupyterlab_answers_only_here_and_only_with_its_token(twin, tmp_path):
         status, page = fetch(address)
         assert status == 200 and '"news": {"disabled": true}' in page
         settings = json.loads(re.search(r'<script id="jupyter-config-data"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
-        assert "jupyterlab-slideshow" in settings["disabledExtensions"]  # its button starts a deck by chance
+        assert "@voila-dashboards/jupyterlab-preview" in settings["disabledExtensions"]  # a page by chance
         news = fetch(f"{host}/lab/api/settings/@jupyterlab/apputils-extension:notification?token={token}")[1]
         assert json.loads(news)["schema"]["properties"]["fetchNews"]["default"] == "false"  # so it does not ask, either
         comms = fetch(f"{host}/lab/api/settings/@jupyterlab/apputils-extension:kernels-settings?token={token}")[1]

@@ -1,12 +1,11 @@
 """One meaning of a lesson's number for every command, and tags that are known."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from tools import notebooks
-from tools.notebooks import UnknownLesson, find, find_all, has_tag, is_note, is_still, number
+from tools.notebooks import UnknownLesson, find, find_all, has_tag, is_note, is_still, number_of
 
 NUMBERS = ["00", "01", "02a", "02b", "10"]
 
@@ -36,7 +35,7 @@ def folder(tmp_path):
     ids=str,
 )
 def test_a_number_means_a_lesson_with_all_its_parts(folder, wanted, found):
-    assert [number(path) for path in find_all(wanted, folder)] == found
+    assert [number_of(path) for path in find_all(wanted, folder)] == found
 
 
 @pytest.mark.parametrize(("wanted", "found"), [("2", "02a"), ("02b", "02b"), ("0", "00"), ("10", "10")])
@@ -53,19 +52,19 @@ def test_an_unknown_number_is_told_in_one_line(folder, wanted):
 
 
 def test_every_unknown_number_is_told_and_an_empty_folder_too(folder, tmp_path_factory):
-    with pytest.raises(UnknownLesson, match="^no notebook `7`, `8`; there are: 00"):
+    with pytest.raises(UnknownLesson, match=r"^no notebook `7`, `8`; there are: 00"):
         find_all(["7", "1", "8"], folder)
     empty = tmp_path_factory.mktemp("empty")
-    with pytest.raises(UnknownLesson, match="^no notebook at all; there are: none$"):
+    with pytest.raises(UnknownLesson, match=r"^no notebook at all; there are: none$"):
         find_all([], empty)
-    with pytest.raises(UnknownLesson, match="^no notebook `1`; there are: none$"):
+    with pytest.raises(UnknownLesson, match=r"^no notebook `1`; there are: none$"):
         find("1", empty)
 
 
 def test_the_lessons_of_the_workshop_are_found():
     assert find("0").name == "00-start-here.ipynb"
-    assert [number(path) for path in find_all()] == sorted(
-        path.name.split("-")[0] for path in notebooks.FOLDER.glob("*.ipynb")
+    assert [number_of(path) for path in find_all()] == sorted(
+        path.name.split("-")[0] for path in notebooks.NOTEBOOKS.glob("*.ipynb")
     )
 
 

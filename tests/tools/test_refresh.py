@@ -183,7 +183,7 @@ def test_command_line(tmp_path, capsys, monkeypatch):
     assert ran[2:] == ["01-second.ipynb"]
 
     assert refresh.main(["01", "7"], folder=tmp_path) == 2
-    assert capsys.readouterr().err == "no notebook 07; there are: 00, 01\n"
+    assert capsys.readouterr().err == "no notebook `7`; there are: 00, 01\n"
     assert len(ran) == 3
 
     for name in ("02a-third.ipynb", "02b-fourth.ipynb"):
@@ -193,7 +193,7 @@ def test_command_line(tmp_path, capsys, monkeypatch):
         assert refresh.main(list(numbers), folder=tmp_path) == 0
         assert ran == names
     assert refresh.main(["2c"], folder=tmp_path) == 2
-    assert capsys.readouterr().err == "no notebook 02c; there are: 00, 01, 02a, 02b\n"
+    assert capsys.readouterr().err == "no notebook `2c`; there are: 00, 01, 02a, 02b\n"
     for name in ("02a-third.ipynb", "02b-fourth.ipynb"):
         (tmp_path / name).unlink()
 

@@ -1,51 +1,39 @@
 """A lab that moves without a kernel: its slider chooses among pictures that the lab itself made, when the deck was."""
 
-import ast
 import base64
-import builtins
 import html
 import io
 import json
-import re
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from functools import cache, partial
+from functools import partial
 
 import ipywidgets
 from nbformat import NotebookNode
 
-from utils import labs
+from tools.deck.needed_cells import needed_cells, plain_python
+from tools.notebooks import is_still
 from utils.labs.shell import Lab
 from utils.plots import reduced
 
-STILL = re.compile(r'<img class="lab-still[^>]*>')
-MADE_ALONE = re.compile(r"\blabs\.(\w+)\(\s*\)")  # without arguments: it needs nothing of its notebook
 MOST = 24  # pictures of a lab; one takes 0.3 s and about 75 kB, tuning a race before it up to some seconds
 State = tuple[str, Callable[[], object]]  # what the slider says, and what brings the lab there
 
 
 def with_frames(notebook: NotebookNode, live: str) -> NotebookNode:
-    """Let the labs of a notebook move without a kernel; `live` says how to run them with one.
+    """Let the labs of a notebook move without a kernel; `live` says how to run them with one. Changes `notebook`.
 
-    A lab that cannot be made here, because its cell fails, raises ValueError with the id of the cell.
+    Raises ValueError with the id of the cell for a lab that cannot be made here: its cell, or one it builds on, fails.
     """
     for place, cell in enumerate(notebook.cells):
-        stills = [each for each in cell.get("outputs", []) if STILL.search(each.get("data", {}).get("text/html", ""))]
-        if not stills:
+        still = next(filter(is_still, cell.get("outputs", [])), None)
+        if not still:
             continue
-        if alone := MADE_ALONE.search(cell.source):
-            label, start, states = _of_factory(alone[1])
-        else:
-            label, start, states = frames(_made_by(notebook.cells[: place + 1]))
+        label, start, states = frames(_made_by(notebook.cells[: place + 1]))
         shown = _slider_html(cell.id, label, start, states)
-        stills[0].data["text/html"] = f'{shown}<p class="deck-live">{html.escape(live)}</p>'
-        cell.outputs = stills[:1]  # the other output says to run the notebook
+        still.data["text/html"] = f'{shown}<p class="deck-live">{html.escape(live)}</p>'
+        cell.outputs = [still]  # the other output says to run the notebook
     return notebook
-
-
-@cache
-def _of_factory(name: str) -> tuple[str, int, list[dict[str, str]]]:
-    return frames(getattr(labs, name)())
 
 
 def frames(lab: Lab) -> tuple[str, int, list[dict[str, str]]]:
@@ -98,42 +86,18 @@ _SWEEPS: dict[str, Callable[[Lab], tuple[str, int, list[State]]]] = {"edge": _ed
 
 def _made_by(cells: list[NotebookNode]) -> Lab:
     """The lab that the last of these cells shows; of the others only those run that it builds on."""
-    code = [(cell.id, ast.parse(cell.source)) for cell in cells if cell.cell_type == "code"]
-    run, wanted = [code[-1]], _names(code[-1][1], ast.Load)
-    for cell, tree in reversed(code[:-1]):
-        made = _bound(tree)
-        if made & wanted:
-            run.insert(0, (cell, tree))
-            wanted = (wanted - made) | _names(tree, ast.Load)
     space: dict = {"__name__": "__main__"}
-    for cell, tree in run:
+    for place in needed_cells(cells, [len(cells) - 1]):
+        cell = cells[place]
         try:
             with redirect_stdout(io.StringIO()):
-                exec(compile(tree, f"<cell {cell}>", "exec"), space)
+                exec(compile(plain_python(cell.source), f"<cell {cell.id}>", "exec"), space)
         except Exception as error:
-            raise ValueError(f"cell {cell}, which a lab builds on: {type(error).__name__}: {error}") from error
+            raise ValueError(f"cell {cell.id}, which a lab builds on: {type(error).__name__}: {error}") from error
     made = [value for value in space.values() if isinstance(value, Lab)]
     if not made:
-        raise ValueError(f"cell {run[-1][0]} shows a lab, but gives it no name")
+        raise ValueError(f"cell {cells[-1].id} shows a lab, but gives it no name")
     return made[-1]
-
-
-def _names(tree: ast.AST, use: type) -> set[str]:
-    found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, use)}
-    return found - vars(builtins).keys()
-
-
-def _bound(tree: ast.Module) -> set[str]:
-    """The names that a cell gives: by assignment, import, def or class at its top level."""
-    found = set()
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            found |= {(each.asname or each.name).partition(".")[0] for each in node.names}
-        else:
-            found |= _names(node, ast.Store)
-    return found
 
 
 def _data_uri(png: bytes) -> str:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from tools.deck.live_cells import STILL
 from tools.deck.page import TEMPLATES, DeckExporter, with_pictures
+from tools.notebooks import is_still
 from tools.refresh import WIDGET_VIEW
 
 
@@ -19,7 +19,7 @@ def live_page(notebook: NotebookNode, folder: Path, deck: dict) -> str:
         widget = next((output for output in outputs if WIDGET_VIEW in output.get("data", {})), None)
         for output in list(outputs):
             markup = output.get("data", {}).get("text/html")
-            if markup and widget and STILL in markup:  # one slide for both: it shows until the widget is there
+            if widget and is_still(output):  # one slide for both: it shows until the widget is there
                 widget.metadata["still"] = markup
                 outputs.remove(output)
             elif markup:

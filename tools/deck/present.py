@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import re
 import signal
 import socket
 import sys
@@ -11,6 +10,8 @@ import time
 import webbrowser
 from pathlib import Path
 
+from tools.notebooks import UnknownLesson, find
+
 ROOT = Path(__file__).resolve().parents[2]
 PORT = 8866  # Voilà's; when it is taken, any free one
 HELP = "s: notes · o: overview · f: full screen · ?: all keys · Esc leaves a slider · Ctrl-C here ends the deck"
@@ -18,17 +19,6 @@ HELP = "s: notes · o: overview · f: full screen · ?: all keys · Esc leaves a
 
 class Trouble(Exception):
     """What is wrong and what to do about it, in one line."""
-
-
-def find(number: str, folder: Path) -> Path:
-    """The notebook with this number; 2 and 02 mean 02, or 02a where there are 02a and 02b."""
-    there = sorted(folder.glob("[0-9][0-9]*-*.ipynb"))
-    wanted = re.escape(number.lstrip("0") or "0")
-    for path in there:
-        if re.match(rf"0*{wanted}[a-z]?-", path.name):
-            return path
-    numbers = ", ".join(path.name.partition("-")[0] for path in there)
-    raise Trouble(f"no notebook `{number}`; there are: {numbers or 'none'}")
 
 
 def choose_port(wanted: int | None, ip: str) -> int:
@@ -49,8 +39,8 @@ async def present(path: Path, *, ip: str, port: int, run_all: bool, browser: boo
     try:
         import nbformat
 
-        from tools.deck.live_cells import MissingName, live_cells
         from tools.deck.live_page import live_page
+        from tools.deck.needed_cells import MissingName, live_cells
         from tools.deck.page import deck_resources
         from tools.deck.server import Deck, DeckError, DeckServer
     except ModuleNotFoundError as error:
@@ -114,7 +104,7 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
         port = choose_port(options.port, options.ip)
         how = {"ip": options.ip, "port": port, "run_all": options.run_all, "browser": browser, "began": began}
         asyncio.run(present(path, **how))
-    except (Trouble, OSError) as trouble:
+    except (Trouble, UnknownLesson, OSError) as trouble:
         print(f"workshop: {trouble}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -10,17 +10,21 @@ from pathlib import Path
 
 import nbformat
 
-from tools.deck import pdf
+from tools import browser
 from tools.deck.frames import with_frames
 from tools.deck.page import ROOT, render
+from tools.deck.pdf import print_pdf
+from tools.notebooks import NOTEBOOKS, UnknownLesson, find_all, number_of
 
-NOTEBOOKS = ROOT / "notebooks"
 SLIDES = ROOT / "build" / "slides"
 
 
 def write_deck(notebook: Path, folder: Path) -> Path:
-    """Write the deck of a notebook, with the outputs that are stored in it, to `folder`; return the HTML file."""
-    number = notebook.name.partition("-")[0]
+    """Write the deck of a notebook, with the outputs that are stored in it, to `folder`; return the HTML file.
+
+    Raises ValueError for a lab or a formula that cannot be drawn, OSError for a picture that is not there or not ours.
+    """
+    number = number_of(notebook)
     live = (
         f"Here the slider chooses among pictures. All of this lab moves in the live deck (python3 workshop.py present "
         f"{number}) and in your own notebook (python3 workshop.py lab {number})."
@@ -32,15 +36,6 @@ def write_deck(notebook: Path, folder: Path) -> Path:
     return deck
 
 
-def choose(numbers: list[str], folder: Path) -> tuple[list[Path], list[str]]:
-    """The notebooks with these numbers (2, 02 and 02a are understood; none: all), and the unknown numbers."""
-    there = {path.name.partition("-")[0]: path for path in sorted(folder.glob("[0-9][0-9]*-*.ipynb"))}
-    wanted = [number.rjust(3 if number[-1:].isalpha() else 2, "0") for number in numbers]
-    unknown = [number for number in wanted if not any(number in (one, one[:2]) for one in there)]
-    # 02 means 02a and 02b where the lesson comes in two parts.
-    return [path for one, path in there.items() if not wanted or one in wanted or one[:2] in wanted], unknown
-
-
 def main(arguments: list[str] | None = None, *, notebooks: Path = NOTEBOOKS, slides: Path = SLIDES) -> int:
     """Exit code 0; 1 when a deck or its PDF failed; 2 when there is no such notebook. Without a browser: no PDF, 0."""
     parser = argparse.ArgumentParser(prog="python -m tools.deck.slides", description=(__doc__ or "").partition("\n")[0])
@@ -48,10 +43,10 @@ def main(arguments: list[str] | None = None, *, notebooks: Path = NOTEBOOKS, sli
     parser.add_argument("--no-pdf", action="store_true", help="write the HTML only")
     parser.add_argument("--browser", metavar="PATH", help="of the Chromium or Chrome that prints (or set CHROMIUM)")
     options = parser.parse_args(arguments)
-    chosen, unknown = choose(options.number, notebooks)
-    if unknown or not chosen:
-        there = ", ".join(path.name.partition("-")[0] for path in choose([], notebooks)[0])
-        print(f"no notebook {', '.join(unknown)}".strip() + f"; there are: {there or 'none'}", file=sys.stderr)
+    try:
+        chosen = find_all(options.number, notebooks)
+    except UnknownLesson as unknown:
+        print(unknown, file=sys.stderr)
         return 2
     decks, failed = [], False
     for notebook in chosen:
@@ -71,14 +66,14 @@ def main(arguments: list[str] | None = None, *, notebooks: Path = NOTEBOOKS, sli
 
 def _print_all(decks: list[Path], path: str | None) -> bool:
     try:
-        with pdf.browser(path) as running:
+        with browser.browser(path) as running:
             for deck in decks:
-                printed = pdf.print_pdf(running, deck)
+                printed = print_pdf(running, deck)
                 print(f"{_shown(printed)}: {printed.stat().st_size / 1e6:.1f} MB", flush=True)
-    except pdf.NoBrowser as reason:
+    except browser.NoBrowser as reason:
         print(f"no PDF: {reason}", file=sys.stderr)
         return path is None  # who names a browser wants the PDF
-    except pdf.Error as error:
+    except browser.Error as error:
         print(f"the PDF could not be printed: {str(error).splitlines()[0]}", file=sys.stderr)
         return False
     return True

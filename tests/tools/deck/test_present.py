@@ -29,7 +29,6 @@ from tests.support.any_lab import at_one_end, random_moves
 from tests.support.axe import findings
 from tests.support.jupyter_page import ROOT, NotebookPage
 from tests.support.lab_pictures import CASES
-from tools.deck.live_cells import MissingName, live_cells, names
 from tools.deck.server import Channels
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]*-*.ipynb"))
@@ -39,71 +38,6 @@ LABS = {"01": CASES["find_edge"], "02b": CASES["race"], "04a": CASES["design_sch
 PINGED = 31  # seconds; by then the server has asked a page once whether it is still there
 MOVES = 60  # JupyterLab has 200: the deck shows the same widgets in another page
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/\S*token=\w+")
-
-
-# Which cells run
-
-
-@pytest.mark.parametrize(
-    ("source", "bound", "needed", "called"),
-    [
-        ("a = b", {"a"}, {"b"}, set()),
-        ("a = 1\nb = a", {"a", "b"}, set(), set()),
-        ("a = a + 1", {"a"}, {"a"}, set()),
-        ("def f(x):\n    return x + c + len(x)", {"f"}, set(), {"c"}),
-        ("def f():\n    return c\nc = 1", {"f", "c"}, set(), set()),
-        ("[x * k for x in rows]", set(), {"rows"}, {"k"}),
-        ("import torch\nfrom utils import labs as l", {"torch", "l"}, set(), set()),
-        ("class A(B):\n    n = 1\n    m = n + k", {"A"}, {"B"}, {"k"}),
-        ("with f() as g:\n    pass\nfor i in g:\n    i.j = h", {"g", "i"}, {"f", "h"}, set()),
-        ("%matplotlib inline\nx = y", {"x"}, {"y"}, set()),
-    ],
-)
-def test_names_of_a_cell(source, bound, needed, called):
-    found = names(source)
-    assert found.bound == bound
-    # Where a comprehension runs as a function of its own (before Python 3.12), its names are those of a function.
-    assert found.needed | found.called == needed | called
-    assert found.called <= called | needed
-
-
-def notebook_of(*sources: str) -> nbformat.NotebookNode:
-    cells = [nbformat.v4.new_code_cell(source, id=f"cell-{i}") for i, source in enumerate(sources)]
-    return nbformat.v4.new_notebook(cells=cells)
-
-
-def test_a_lab_brings_what_it_needs_and_nothing_else():
-    notebook = notebook_of(
-        "from utils import labs",  # 0: needed
-        "x = 1",  # 1: bound again before it is needed
-        "slow = compute()",  # 2: needed by nobody
-        "x = 2\ndef racer(p):\n    return helper(p, x)",  # 3
-        "def helper(p, x): ...",  # 4: the function of cell 3 calls it
-        "labs.race({'mine': racer})",  # 5
-        "x = 3",  # 6: after the lab
-    )
-    assert live_cells(notebook) == [0, 3, 4, 5]
-
-
-def test_what_varies_and_what_is_tagged_runs_too():
-    notebook = notebook_of("a = 1", "b = 2", "print(a)", "print(b)", "print(3)")
-    notebook.cells[2].metadata["tags"] = ["nbval-ignore-output"]
-    notebook.cells[4].metadata["tags"] = ["live"]
-    assert live_cells(notebook) == [0, 2, 4]
-
-
-def test_a_name_from_nowhere_is_told():
-    with pytest.raises(MissingName, match=r"cell-1 needs `unknown`"):
-        live_cells(notebook_of("import ipywidgets", "ipywidgets.IntSlider(unknown)"))
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_every_lab_of_the_lessons_runs(path):
-    notebook = nbformat.read(path, as_version=4)
-    cells = live_cells(notebook)
-    shown = [place for place, cell in enumerate(notebook.cells) if "lab-still" in str(cell.get("outputs"))]
-    assert set(shown) <= set(cells)
-    assert len(cells) < 0.2 * len(notebook.cells) or len(notebook.cells) < 30
 
 
 # The deck
@@ -489,6 +423,11 @@ def test_messages_of_the_older_form_are_not_read_as_of_the_new_one(channels, mon
 
 
 # Saying what is wrong
+
+
+def notebook_of(*sources: str) -> nbformat.NotebookNode:
+    cells = [nbformat.v4.new_code_cell(source, id=f"cell-{i}") for i, source in enumerate(sources)]
+    return nbformat.v4.new_notebook(cells=cells)
 
 
 def lesson(root: Path, name: str, *sources: str) -> Path:
