@@ -1,4 +1,4 @@
-"""What torch does not promise and utils/_torch_internals.py uses: what fails here says which name has changed."""
+"""What torch does not promise and utils/internals/torch_steps.py uses: what fails here says which name has changed."""
 
 import inspect
 import warnings
@@ -10,9 +10,9 @@ from torch import nn, optim
 from torch.optim import lr_scheduler
 from torch.optim import optimizer as torch_optimizer
 
-from utils._torch_internals import hooks_on_all_optimizers, note_as_stepped, step_without_profiler
+from utils.internals.torch_steps import hooks_on_all_optimizers, note_as_stepped, step_without_profiler
 
-WHERE = "utils/_torch_internals.py rests on it: mend it there"
+WHERE = "utils/internals/torch_steps.py rests on it: mend it there"
 
 
 def one(make=optim.SGD):
@@ -74,4 +74,4 @@ def test_a_scheduler_believes_that_the_optimizer_has_stepped():
     scheduler = lr_scheduler.StepLR(optimizer, 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        scheduler.step()  # a warning here: torch looks elsewhere than at `_opt_called`; mend utils/_torch_internals.py
+        scheduler.step()  # if it warns, torch looks elsewhere than at `_opt_called`

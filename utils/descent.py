@@ -9,7 +9,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from utils._torch_internals import step_without_profiler
+from utils.internals.torch_steps import step_without_profiler
 from utils.surfaces import Surface
 
 FAR = 1e6  # a coordinate beyond this has left every surface; stopping there keeps inf and nan out of the arithmetic

@@ -4,31 +4,22 @@
 """
 
 import ast
-import contextlib
-import ctypes
 import dis
 import functools
 import html
 import inspect
-import io
 import os
-import random
 import re
-import sys
 import textwrap
-import threading
-import time
 import traceback
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
-from utils._torch_internals import hooks_on_all_optimizers
-
-GRACE = 0.6  # seconds between the time limit and giving a thread up
+from utils.internals.process_state import as_it_was
+from utils.internals.running import Stop, run_limited
+from utils.internals.snapshots import same, snapshot
 
 
 @dataclass(frozen=True)
@@ -85,10 +76,6 @@ class NotYet(Exception):
     """The student has not started; its text is the message of the verdict."""
 
 
-class Stop(BaseException):
-    """Thrown into a thread that takes too long: `except Exception` does not catch it."""
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What a guarded call came to: a value, or the sentence that says why there is none.
@@ -135,40 +122,21 @@ def call(function: Callable, *args, timeout: float = 3.0) -> Outcome:
         return Outcome(
             problem=f"This is no function but {_kind(function)}: hand over the function itself, without calling it."
         )
-    before = _snapshot(args)
-    box = {}
-
-    # Events, since a thread whose join() is interrupted counts as dead ever after, even if it runs on.
-    ended, quiet = threading.Event(), threading.Event()
+    before, box = snapshot(args), {}
 
     def run():
         try:
             box["value"] = function(*args)
         except Stop:
-            pass
+            raise
         except BaseException as error:
             # Described here, not in the caller: str(error) is the student's code too.
             box["error"] = text_of(error)
             box["stub"] = _is_stub(error, function, box["error"])
             box["problem"] = _describe(error, function, box["error"])
-        ended.set()
 
-    def run_and_leave():
-        # A throw may come late, even while an earlier one is handled: hence the layers, and no end before all is quiet.
-        with contextlib.suppress(Stop), contextlib.suppress(Stop):
-            with contextlib.suppress(Stop), contextlib.suppress(Stop):
-                run()
-            ended.set()
-            quiet.wait(2 * GRACE)
-
-    thread = threading.Thread(target=run_and_leave, daemon=True)
     with as_it_was():
-        thread.start()
-        try:
-            in_time = _wait(ended, timeout)
-        finally:  # also when the user interrupts
-            stopped = _stop(thread, ended)
-            quiet.set()
+        in_time, stopped = run_limited(run, timeout)
     if not in_time:
         left = "" if stopped else " It could not be stopped: restart the kernel before you go on."
         return Outcome(problem=f"Your function was still running after {timeout:g} seconds: does its loop end?{left}")
@@ -224,88 +192,6 @@ def has_placeholder(function) -> bool:
     return any(isinstance(n, ast.Constant) and n.value is ... and id(n) not in indices for n in ast.walk(tree))
 
 
-def _wait(ended: threading.Event, seconds: float) -> bool:
-    """True if it happened in time. In slices, since Windows delivers an interrupt only between two waits."""
-    end = time.monotonic() + seconds
-    while not ended.is_set() and time.monotonic() < end:
-        ended.wait(min(0.05, seconds))
-    return ended.is_set()
-
-
-def _stop(thread: threading.Thread, ended: threading.Event) -> bool:
-    """Throw Stop into the thread until it ends or GRACE is over: True if it ended.
-
-    A loop that catches everything ends when a throw hits it outside its `try`. That takes thousands of throws, so the
-    threads change places as often as Python lets them: at its usual 5 ms a tight loop survived one time in three.
-    """
-    end, interval = time.monotonic() + GRACE, sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        while not ended.is_set() and thread.is_alive() and time.monotonic() < end:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Stop))
-            time.sleep(0)  # let it run
-    finally:
-        sys.setswitchinterval(interval)
-    return ended.is_set() or not thread.is_alive()
-
-
-def random_state() -> dict:
-    """The global generators of torch (each GPU's too), NumPy and Python, as numbers and tensors for a file."""
-    algorithm, keys, *rest = np.random.get_state()
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "numpy": [algorithm, keys.tolist(), *rest],
-        "python": random.getstate(),
-    }
-
-
-def set_random_state(state: dict) -> None:
-    """Put the global generators where random_state() found them; GPUs only if there are as many as then."""
-    torch.set_rng_state(state["torch"])
-    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(state["cuda"])
-    algorithm, keys, *rest = state["numpy"]
-    np.random.set_state((algorithm, np.array(keys, dtype=np.uint32), *rest))
-    version, numbers, gauss = state["python"]
-    random.setstate((version, tuple(numbers), gauss))
-
-
-@contextlib.contextmanager
-def as_it_was():
-    """What belongs to the whole process comes back as it was, whatever happens inside; what is printed disappears.
-
-    That is: random states, torch's default dtype, gradient mode, number of threads, deterministic mode and hooks on all
-    optimizers, the recursion limit, the environment, warning filters, sys.stdout and sys.stderr.
-    """
-    randomness, environment = random_state(), dict(os.environ)
-    dtype, grad, limit = torch.get_default_dtype(), torch.is_grad_enabled(), sys.getrecursionlimit()
-    threads, exact = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    hooks = [(registry, dict(registry)) for registry in hooks_on_all_optimizers()]
-    stdout, stderr = sys.stdout, sys.stderr
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
-            yield
-    finally:
-        sys.stdout, sys.stderr = stdout, stderr
-        set_random_state(randomness)
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(grad)
-        sys.setrecursionlimit(limit)
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)
-        if torch.are_deterministic_algorithms_enabled() != exact:
-            torch.use_deterministic_algorithms(exact)
-        if dict(os.environ) != environment:
-            os.environ.clear()
-            os.environ.update(environment)
-        for registry, before in hooks:
-            registry.clear()
-            registry.update(before)
-
-
 def text_of(error: BaseException) -> str:
     """Type and text, of a length that can be searched."""
     try:
@@ -353,34 +239,6 @@ def _attribute(thing, name: str):
         return getattr(thing, name, None)
     except Exception:  # whatever the student handed over may have a __getattr__ of its own
         return None
-
-
-def _snapshot(value):
-    """A copy that changes in place do not reach: tensors and arrays cloned, containers rebuilt, the rest as it is."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().clone()
-    if isinstance(value, np.ndarray):
-        return value.copy()
-    if isinstance(value, dict):
-        return {key: _snapshot(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_snapshot(item) for item in value]
-    return value
-
-
-def same(before, now) -> bool:
-    """True if `now` still holds what its snapshot `before` holds, bit for bit (nan equals nan)."""
-    if isinstance(before, torch.Tensor):
-        if not isinstance(now, torch.Tensor) or before.shape != now.shape or before.dtype != now.dtype:
-            return False
-        return bool(((before == now) | ((before != before) & (now != now))).all())
-    if isinstance(before, np.ndarray):
-        return isinstance(now, np.ndarray) and np.array_equal(before, now)
-    if isinstance(before, dict):
-        return isinstance(now, dict) and before.keys() == now.keys() and all(same(before[k], now[k]) for k in before)
-    if isinstance(before, list | tuple):
-        return isinstance(now, list | tuple) and len(before) == len(now) and all(map(same, before, now))
-    return before is now or (isinstance(before, int | float | str) and type(now) is type(before) and before == now)
 
 
 def _changes(function, before: list, args: tuple) -> str | None:

@@ -10,7 +10,7 @@ import torch
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from utils._torch_internals import note_as_stepped
+from utils.internals.torch_steps import note_as_stepped
 
 MakeScheduler = Callable[[Optimizer], LRScheduler]
 

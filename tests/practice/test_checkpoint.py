@@ -11,7 +11,7 @@ from torch import nn, optim
 from torch.nn import functional as F
 from torch.optim import lr_scheduler
 
-from utils.guard import same
+from utils.internals.snapshots import same
 from utils.practice import checkpoint
 from utils.practice.checkpoint import Batches, CheckpointError, restore, save
 

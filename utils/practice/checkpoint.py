@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from utils.guard import random_state, set_random_state
+from utils.internals.process_state import random_state, set_random_state
 
 FORMAT = 1
 _MARK = b"\nsha256 "

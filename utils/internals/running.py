@@ -1,0 +1,67 @@
+"""A function in a thread of its own, stopped when its time is up."""
+
+import contextlib
+import ctypes
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+GRACE = 0.6  # seconds between the time limit and giving a thread up
+
+
+class Stop(BaseException):
+    """Thrown into a thread that takes too long: `except Exception` does not catch it."""
+
+
+def run_limited(work: Callable[[], None], seconds: float) -> tuple[bool, bool]:
+    """Run `work` in a thread; (whether it ended in time, whether it has ended by now).
+
+    After `seconds` Stop is thrown into the thread; where it waits in C code it is abandoned. `work` must let Stop
+    through. Only the user's own KeyboardInterrupt comes out of here.
+    """
+    # Events, since a thread whose join() is interrupted counts as dead ever after, even if it runs on.
+    ended, quiet = threading.Event(), threading.Event()
+
+    def run_and_leave():
+        # A throw may come late, even while an earlier one is handled: hence the layers, and no end before all is quiet.
+        with contextlib.suppress(Stop), contextlib.suppress(Stop):
+            with contextlib.suppress(Stop), contextlib.suppress(Stop):
+                work()
+                ended.set()
+            ended.set()
+            quiet.wait(2 * GRACE)
+
+    thread = threading.Thread(target=run_and_leave, daemon=True)
+    thread.start()
+    try:
+        in_time = _wait(ended, seconds)
+    finally:  # also when the user interrupts
+        stopped = _stop(thread, ended)
+        quiet.set()
+    return in_time, stopped
+
+
+def _wait(ended: threading.Event, seconds: float) -> bool:
+    """True if it happened in time. In slices, since Windows delivers an interrupt only between two waits."""
+    end = time.monotonic() + seconds
+    while not ended.is_set() and time.monotonic() < end:
+        ended.wait(min(0.05, seconds))
+    return ended.is_set()
+
+
+def _stop(thread: threading.Thread, ended: threading.Event) -> bool:
+    """Throw Stop into the thread until it ends or GRACE is over: True if it ended.
+
+    A loop that catches everything ends when a throw hits it outside its `try`. That takes thousands of throws, so the
+    threads change places as often as Python lets them: at its usual 5 ms a tight loop survived one time in three.
+    """
+    end, interval = time.monotonic() + GRACE, sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        while not ended.is_set() and thread.is_alive() and time.monotonic() < end:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Stop))
+            time.sleep(0)  # let it run
+    finally:
+        sys.setswitchinterval(interval)
+    return ended.is_set() or not thread.is_alive()
