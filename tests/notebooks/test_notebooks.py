@@ -19,6 +19,7 @@ import torch
 from nbformat.validator import iter_validate
 from nbval.plugin import find_comment_markers, find_metadata_tags
 
+from tools.notebooks import TAGS, is_note, is_still
 from tools.refresh import ADDRESS, DATA_URI, MACHINE_PATH, output_texts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +39,11 @@ HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*?)[ \t#]*$|^(?=\w)(.+)\n(=+|-+)[ 
 IMAGE = re.compile(r"!\[([^\]]*)\]\(\s*<?([^)\s>]*)[^)]*\)")
 LINK = re.compile(r"\[([^\[\]]*)\]\(\s*<?([^)\s>]+)[^)]*\)|^\[[^\]]+\]:[ \t]*<?([^\s>]+)", re.MULTILINE)
 TAG = re.compile(r"""<(\w+)((?:[^>"']|"[^"]*"|'[^']*')*)>""")
+PREDICTS = re.compile(
+    r"^(?!\s*\d+\. ).*\*\*Predict\b", re.MULTILINE
+)  # not where a list of how to work explains the word
+REVEALS = re.compile(r"^\*\*What (you|to|we)\b", re.MULTILINE)
+MAKES_A_WIDGET = re.compile(r"\blabs\.\w+\(|\bWidgetCheck\(|\bipywidgets\.\w")
 ATTRIBUTE = re.compile(r"""([\w-]+)\s*=\s*("[^"]*"|'[^']*')""")
 
 Notebook = dict
@@ -290,6 +296,47 @@ def set_up_comes_first(notebook: Notebook, path: Path) -> Iterator[str]:
 
 
 @check
+def tags_are_known(notebook: Notebook, path: Path) -> Iterator[str]:
+    for cell in notebook["cells"]:
+        for tag in tags(cell):
+            if tag not in TAGS and not tag.startswith("nbval-"):  # those are the business of exemptions_have_a_reason
+                yield f"{name(cell)} has the tag {tag}, which tools/notebooks.py does not explain"
+
+
+@check
+def predictions_and_answers_are_tagged(notebook: Notebook, path: Path) -> Iterator[str]:
+    for cell in notebook["cells"]:
+        text = "" if cell["cell_type"] == "code" or is_note(cell) else without_code(source(cell))
+        for tag, pattern in (("predict", PREDICTS), ("reveal", REVEALS)):
+            reads_so, tagged = bool(pattern.search(text)), tag in tags(cell)
+            if reads_so and not tagged:
+                yield f"{name(cell)} has the words of a {tag} cell and not its tag"
+            elif tagged and not reads_so:
+                yield f"{name(cell)} is tagged {tag} and has none of its words"
+
+
+@check
+def labs_are_tagged(notebook: Notebook, path: Path) -> Iterator[str]:
+    for cell in notebook["cells"]:
+        outputs = cell.get("outputs", [])
+        drawn = [place for place, output in enumerate(outputs) if "lab-still" in still_markup(output)]
+        marked = [place for place, output in enumerate(outputs) if is_still(output)]
+        if drawn != marked:
+            yield f"{name(cell)}: outputs {drawn} are a lab's picture, the metadata of {marked} say so: refresh"
+        if bool(drawn) != ("lab" in tags(cell)) or len(drawn) > 1:
+            yield f"{name(cell)} shows the pictures of {len(drawn)} labs; one lab, and the tag lab, go together"
+        widget = cell["cell_type"] == "code" and MAKES_A_WIDGET.search(source(cell))
+        if bool(widget) != bool({"lab", "live"} & set(tags(cell))):
+            yield f"{name(cell)}: a cell that makes a widget is tagged lab or live, and no other is"
+
+
+def still_markup(output: dict) -> str:
+    """The class attributes of the pictures in an output."""
+    markup = "".join(output.get("data", {}).get("text/html", ""))
+    return " ".join(img.get("class", "") for img in elements(markup, "img"))
+
+
+@check
 def no_trailing_semicolon(notebook: Notebook, path: Path) -> Iterator[str]:
     for cell in code_cells(notebook):
         if source(cell).rstrip().endswith(";"):
@@ -432,6 +479,9 @@ def html_output(markup: str) -> dict:
     return {"output_type": "display_data", "metadata": {}, "data": {"text/html": markup, "text/plain": "a picture"}}
 
 
+STILL_ROLE = {"workshop": {"role": "lab-still"}}
+
+
 def good() -> Notebook:
     """A small notebook that passes every check."""
     img = '<img alt="a loss that falls &gt; slowly" src="data:image/png;base64,iVBORw0KGgo/home/x=">'
@@ -442,6 +492,9 @@ def good() -> Notebook:
         ("idea", "markdown", "## An idea\n\n```sh\n# [no](link)\n```\nWhy `x[0](y)`? <https://pytorch.org>"),
         ("idea-plot", "code", "math.pi"),
         ("idea-time", "code", "# varies: it measures a time\n1"),
+        ("ask", "markdown", "1. **Predict.** So we ask.\n\nHere is `**Predict`. **Predict:** what will come?"),
+        ("lab", "code", "labs.find_edge()"),
+        ("saw", "markdown", "**What you saw.** It came."),
         ("half-stub", "code", "def half(x): ..."),
         ("half-check", "code", "from utils.checks.concepts import Verdict\n\nVerdict(half(4) == 2, 'half of 4 is 2')"),
         ("half-solution", "markdown", "<details><summary>Solution</summary>\n\n" + answer + "\n</details>"),
@@ -458,6 +511,10 @@ def good() -> Notebook:
     cells[1]["metadata"]["tags"] = ["setup"]
     cells[3]["outputs"] = [html_output(f"<p>{img}</p>")]
     cells[4]["metadata"]["tags"] = ["nbval-ignore-output"]
+    for place, tag in ((5, "predict"), (6, "lab"), (7, "reveal")):
+        cells[place]["metadata"]["tags"] = [tag]
+    still = html_output(img.replace("<img", '<img class="lab-still lab-still-edge"'))
+    cells[6]["outputs"] = [still | {"metadata": STILL_ROLE}, html_output("the sliders")]
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     return {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}
 
@@ -558,6 +615,24 @@ BAD: list[tuple[str, Callable[[Notebook], None]]] = [
     ("set_up_comes_first", lambda notebook: notebook["cells"].__setitem__(slice(1, 1), [
         by_id(notebook, "title") | {"id": f"prose-{i}", "source": "Prose."} for i in range(3)
     ])),
+    ("tags_are_known", with_metadata("idea", tags=["prediction"])),
+    ("predictions_and_answers_are_tagged", with_metadata("ask", tags=[])),
+    ("predictions_and_answers_are_tagged", with_metadata("saw", tags=[])),
+    ("predictions_and_answers_are_tagged", with_metadata("ask", tags=["predict", "reveal"])),
+    ("predictions_and_answers_are_tagged", with_metadata("idea", tags=["predict"])),
+    ("predictions_and_answers_are_tagged", with_metadata("idea-plot", tags=["reveal"])),
+    ("predictions_and_answers_are_tagged", plus("idea", "\n\n**What to take with you.** Much.")),
+    ("predictions_and_answers_are_tagged", plus("idea", "\n\nMore of it. **Predict:** how much?")),
+    ("predictions_and_answers_are_tagged", with_metadata("ask", slideshow={"slide_type": "notes"})),
+    ("labs_are_tagged", with_metadata("lab", tags=["live"])),
+    ("labs_are_tagged", with_metadata("lab", tags=[])),
+    ("labs_are_tagged", with_metadata("idea-plot", tags=["lab"])),
+    ("labs_are_tagged", with_metadata("idea-plot", tags=["live"])),
+    ("labs_are_tagged", plus("idea-plot", "\nmachine.WidgetCheck()")),
+    ("labs_are_tagged", lambda notebook: by_id(notebook, "lab")["outputs"][0].update(metadata={})),
+    ("labs_are_tagged", lambda notebook: by_id(notebook, "lab")["outputs"][1].update(metadata=STILL_ROLE)),
+    ("labs_are_tagged", lambda notebook: by_id(notebook, "lab")["outputs"].pop(0)),
+    ("labs_are_tagged", lambda notebook: by_id(notebook, "lab").update(outputs=by_id(notebook, "lab")["outputs"] * 2)),
     ("no_trailing_semicolon", plus("idea-plot", ";\n")),
     ("exemptions_have_a_reason", with_metadata("idea-plot", tags=["nbval-ignore-output"])),
     ("exemptions_have_a_reason", plus("idea-plot", "\n# NBVAL_IGNORE_OUTPUT")),
