@@ -15,7 +15,8 @@ import torch
 from torch.optim import Optimizer
 from torch.optim import optimizer as torch_optimizer
 
-from utils.checks.examiner import attempt, cases, check_optimizer, mistakes
+from utils.checks import update_mistakes
+from utils.checks.examiner import attempt, cases, check_optimizer, mistakes, walks
 
 examiner = importlib.import_module("utils.checks.examiner.examine")  # the package has a function of the same name
 
@@ -223,11 +224,19 @@ def test_lr_may_be_a_tensor():
 )
 def test_rules_without_a_mistake_are_those_of_torch(core, reference, options):
     for case in cases.VALUES:
-        truth = attempt.attempt(partial(attempt.walk, case=case, steps=20, lr=0.1), partial(reference, **options), 9)
-        options = {**truth.notes["options"]}
-        rows = list(mistakes.follow(mistakes._RULES[core], case, 20, options))
+        truth = attempt.attempt(partial(walks.walk, case=case, steps=20, lr=0.1), partial(reference, **options), 9)
+        options = dict(truth.options)
+        rows = list(mistakes.follow_case(update_mistakes.KNOWN[core][0], case, 20, options=options))
         assert len(rows) == 20 and cases.apart(rows, truth.rows) is None
         options = {k: options[k] for k in options if k in inspect.signature(reference).parameters}
+
+
+def test_rounding_beside_a_nan_is_rounding_and_a_nan_beside_a_number_is_not():
+    nan = float("nan")
+    truth = torch.tensor([nan, 1.0], dtype=torch.float64)
+    assert cases.apart([[truth + 1e-15]], [[truth]]) is None
+    assert cases.apart([[truth + 1e-9]], [[truth]]) == (0, 0)
+    assert cases.apart([[truth.nan_to_num(0.0)]], [[truth]]) == (0, 0)
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------------
@@ -465,25 +474,41 @@ def test_refusals_must_be_clear(make, name, said, monkeypatch):
     assert re.search(f"✗ {name}: .*{said}", verdict.message, re.IGNORECASE), verdict.message
 
 
+# dampening 0.4, since at 0.5 a gradient counts as much by it as by 1 - dampening
 @pytest.mark.parametrize(
-    "core, options", [(0, _MOMENTUM), (0, {**_NESTEROV, "weight_decay": 0.1}), (1, _DECAY), (2, _DECAY), (3, _RMS)]
+    ("core", "options"),
+    [
+        (0, {**_MOMENTUM, "dampening": 0.4}),
+        (0, {**_NESTEROV, "weight_decay": 0.1}),
+        (1, _DECAY),
+        (2, _DECAY),
+        (3, _RMS),
+        (4, {"lr": 0.1, "lr_decay": 0.1, "eps": 1e-10}),
+    ],
 )
-def test_mistakes_with_different_names_lead_along_different_paths(core, options):
-    rule, histories = mistakes._RULES[core], [cases.VALUES[i] for i in (2, 5, 6)] + cases.CONTRACT[:4]
+def test_mistakes_with_different_sentences_lead_along_different_paths(core, options):
+    right, known = update_mistakes.KNOWN[core]
+    histories = [cases.VALUES[i] for i in (2, 5, 6)] + cases.CONTRACT[:4]
     histories = [replace(case, shapes=((3,),) * len(case.shapes)) for case in histories]
 
-    def everywhere(flaw):
-        return [list(mistakes.follow(rule, case, 4, options, flaw)) for case in histories]
+    def everywhere(rule):
+        return [list(mistakes.follow_case(rule, case, 4, options=options)) for case in histories]
 
     def alike(a, b):
         return all(cases.apart(x, y) is None for x, y in zip(a, b, strict=True))
 
-    walks = {flaw: everywhere(flaw) for flaw in ["", *mistakes.FLAWS]}
-    right = walks.pop("")
-    shown = {flaw: walk for flaw, walk in walks.items() if not alike(walk, right)}
+    truth = everywhere(right)
+    paths = {mistake: everywhere(right.with_mistake(mistake)) for mistake in known}
+    shown = {mistake: path for mistake, path in paths.items() if not alike(path, truth)}
     assert len(shown) > 8
     for (one, a), (other, b) in itertools.combinations(shown.items(), 2):
-        assert mistakes.message(one, rule) == mistakes.message(other, rule) or not alike(a, b), (one, other)
+        assert one.message == other.message or not alike(a, b), (one.name, other.name)
+
+
+@pytest.mark.parametrize(("rule", "known"), update_mistakes.KNOWN)
+def test_a_mistake_replaces_only_parts_that_its_rule_has_and_no_two_have_one_name(rule, known):
+    assert all(mistake.does and set(mistake.does) <= set(rule.parts) for mistake in known)
+    assert len({mistake.name for mistake in known}) == len(known)
 
 
 # --- stubs, strange answers, hostile ones -----------------------------------------------------------------------------

@@ -22,6 +22,7 @@ class Case:
     reused    True if each gradient is written over the one before, as after `zero_grad(set_to_none=False)`
     event     half-way: "late" (the last parameter joins, in a new group), "state_dict", "deepcopy" or "pickle"
     refusable what a clear error may refuse: "complex" or "sparse"
+    refused_alike   True if what the reference refuses here the candidate has to refuse too
     hint      what a difference here mostly comes from
     """
 
@@ -38,6 +39,7 @@ class Case:
     maximize: bool = False
     dtype: torch.dtype = torch.float64
     refusable: str = ""
+    refused_alike: bool = False
     hint: str = ""
 
     def parameters(self) -> list[Tensor]:
@@ -87,8 +89,8 @@ def apart(ours: Rows, theirs: Rows) -> tuple[int, int] | None:
             if not b.numel():
                 continue
             a, b = (torch.view_as_real(x) if x.is_complex() else x for x in (a, b))
-            peak = float(b.abs().max())
-            largest[i] = max(largest[i], peak) if math.isfinite(peak) else largest[i]
+            finite = b[b.isfinite()]  # one nan would else leave no room for rounding in the others
+            largest[i] = max(largest[i], float(finite.abs().max())) if finite.numel() else largest[i]
             tolerance = TOLERANCE.get(theirs[k][i].dtype, 5e-2) * largest[i]
             if not torch.allclose(a, b, rtol=0, atol=tolerance + 1e-300, equal_nan=True):
                 return k, i
@@ -151,6 +153,7 @@ CONTRACT = [
         "sparse gradients",
         shapes=((4, 2),),
         refusable="sparse",
+        refused_alike=True,
         hint="Refuse them before anything is changed: `if p.grad.is_sparse: raise RuntimeError('… sparse gradients')`.",
     ),
 ]
