@@ -167,7 +167,7 @@ def test_every_confusion_is_explained(letter, name):
     if truth[letter] == name:
         assert verdict
     else:
-        assert not verdict and MISTAKES[name] in verdict.message and "7 of 8 are right" in verdict.message
+        assert not verdict and MISTAKES[name].message in verdict.message and "7 of 8 are right" in verdict.message
         assert f"But {letter} shows this: " in verdict.message
 
 

@@ -3,7 +3,7 @@
 Where two lead along the same path, the one that stands first is named.
 """
 
-from utils.checks.update_rules import average
+from utils.checks.update_rules import average, average_of_squares
 from utils.guard import Mistake
 
 # --- what divides by a root: Adam, RMSprop, Adagrad -------------------------------------------------------------------
@@ -24,7 +24,7 @@ NO_ROOT = Mistake(
     "The root is missing: the step is divided by √v, not by v.",
 )
 _SQUARE_OF_M = "v averages the square of m: it should average the square of the gradient."
-SQUARE_OF_M = Mistake("square of m", {"square": lambda g, old, m, m_hat: m * m}, _SQUARE_OF_M)
+SQUARE_OF_M = Mistake("square of m", {"squared": lambda g, old, m, m_hat: m}, _SQUARE_OF_M)
 
 # --- Adam -------------------------------------------------------------------------------------------------------------
 
@@ -37,12 +37,16 @@ def _whole_first(old, new, beta, t):
     return new if t == 1 else average(old, new, beta, t)
 
 
-def _sum(old, new, beta, t):
-    return beta * old + new
+def _squares_whole_first(old, new, beta, t):
+    return new * new if t == 1 else average_of_squares(old, new, beta, t)
 
 
 def _exchanged(old, new, beta, t):
     return average(old, new, 1 - beta, t)
+
+
+def _squares_exchanged(old, new, beta, t):
+    return average_of_squares(old, new, 1 - beta, t)
 
 
 _DIVIDE = "divide {} by 1 - betas[{}] ** t, with t = 1 in the first step."
@@ -70,8 +74,8 @@ OF_ADAM = (
     NO_EPS,
     NO_ROOT,
     SQUARE_OF_M,
-    Mistake("square of the old m", {"square": lambda g, old, m, m_hat: old * old}, _SQUARE_OF_M),
-    Mistake("square of the corrected m", {"square": lambda g, old, m, m_hat: m_hat * m_hat}, _SQUARE_OF_M),
+    Mistake("square of the old m", {"squared": lambda g, old, m, m_hat: old}, _SQUARE_OF_M),
+    Mistake("square of the corrected m", {"squared": lambda g, old, m, m_hat: m_hat}, _SQUARE_OF_M),
     Mistake(
         "swapped betas",
         {"betas": lambda o: tuple(map(float, o["betas"]))[::-1]},
@@ -83,8 +87,12 @@ OF_ADAM = (
         "You always divide by 1 - beta: the correction is 1 - beta ** t, and it fades.",
     ),
     Mistake("no amsgrad", {"top": lambda top, v, o: v}, "`amsgrad` is not used: divide by the largest v so far."),
-    Mistake("starts whole, no correction", {"m": _whole_first, "v": _whole_first, "c1": _one, "c2": _one}, _FROM_ZERO),
-    Mistake("starts whole", {"m": _whole_first, "v": _whole_first}, _FROM_ZERO),
+    Mistake(
+        "starts whole, no correction",
+        {"m": _whole_first, "v": _squares_whole_first, "c1": _one, "c2": _one},
+        _FROM_ZERO,
+    ),
+    Mistake("starts whole", {"m": _whole_first, "v": _squares_whole_first}, _FROM_ZERO),
     Mistake(
         "multiplied by the correction",
         {"c1": lambda b, t: 1 / (1 - b[0] ** t), "c2": lambda b, t: 1 / (1 - b[1] ** t)},
@@ -113,16 +121,24 @@ OF_ADAM = (
     ),
     Mistake(
         "no square",
-        {"square": lambda g, old, m, m_hat: g, "denominator": lambda v_hat, c, o: v_hat.abs().sqrt() + o["eps"]},
+        {"v": average, "denominator": lambda v_hat, c, o: v_hat.abs().sqrt() + o["eps"]},
         "v averages g, not its square.",
     ),
     Mistake(
         "weights exchanged",
-        {"m": _exchanged, "v": _exchanged},
+        {"m": _exchanged, "v": _squares_exchanged},
         "Weights exchanged: beta is the weight of the old average.",
     ),
-    Mistake("m is a sum", {"m": _sum}, "m adds the whole gradient: it should count (1 - betas[0]) times."),
-    Mistake("v is a sum", {"v": _sum}, "v adds the whole square: it should count (1 - betas[1]) times."),
+    Mistake(
+        "m is a sum",
+        {"m": lambda old, new, beta, t: beta * old + new},
+        "m adds the whole gradient: it should count (1 - betas[0]) times.",
+    ),
+    Mistake(
+        "v is a sum",
+        {"v": lambda old, new, beta, t: beta * old + new * new},
+        "v adds the whole square: it should count (1 - betas[1]) times.",
+    ),
     Mistake(
         "corrected ones stored",
         {"stored": lambda m, v, m_hat, v_hat: (m_hat, v_hat)},

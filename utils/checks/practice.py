@@ -1,13 +1,14 @@
 """The checks of notebooks 05a and 05b: parameter groups, accumulated gradients, a diagnosis, a mistake reproduced."""
 
 from collections.abc import Callable
+from operator import methodcaller
 
 import numpy as np
 import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional as F
 
-from utils.guard import NotYet, Wrong, call, check, not_yet
+from utils.guard import Mistake, NotYet, Wrong, call, check, not_yet
 from utils.practice.leaderboard import check_recipe
 from utils.practice.sick_runs import MISTAKES, Signals, flat, lettered, reader, recognise, spoiled, text_loss, windows
 
@@ -88,37 +89,78 @@ def _linear(rows: int) -> tuple[nn.Module, Tensor, Tensor]:
     return model, x, y
 
 
-def _mistaken(kind: str, model: nn.Module, pieces: list) -> list[Tensor]:
-    """The parameters after one SGD step with lr 1 with this mistake (or, for "right", none)."""
+def _share(y: Tensor, pieces: int, rows: int) -> float:
+    """The weight of a piece's mean loss in that of all rows."""
+    return len(y) / rows
+
+
+_step, _zero_grad = methodcaller("step"), methodcaller("zero_grad")
+
+
+def _nothing(optimizer: optim.Optimizer) -> None:
+    pass
+
+
+def _accumulated(
+    model: nn.Module, pieces: list, *, weight=_share, before=_nothing, after=_nothing, end=_step
+) -> list[Tensor]:
+    """The parameters after one SGD step with lr 1 on all pieces, in parts that a mistake replaces; the model's stay.
+
+    weight          of the mean loss of a piece, from its labels, the number of pieces and of rows in all
+    before, after   what is done to the optimizer before and after the `backward` of each piece
+    end             what is done to it after the last
+    """
     rows = sum(len(y) for _, y in pieces)
-    before = [p.detach().clone() for p in model.parameters()]
+    start = [p.detach().clone() for p in model.parameters()]
     optimizer = optim.SGD(model.parameters(), lr=1.0)
     optimizer.zero_grad()
     for x, y in pieces:
-        weight = {"sum of means": 1.0, "mean of means": 1 / len(pieces)}.get(kind, len(y) / rows)
-        weight = 1.0 if kind in ("zeroed", "stepped", "stepped without zero") else weight
-        if kind in ("zeroed", "stepped"):
-            optimizer.zero_grad()
-        (weight * F.cross_entropy(model(x), y)).backward()
-        if kind.startswith("stepped"):
-            optimizer.step()
-    if not kind.startswith("stepped"):
-        optimizer.step()
-    after = [p.detach().clone() for p in model.parameters()]
+        before(optimizer)
+        (weight(y, len(pieces), rows) * F.cross_entropy(model(x), y)).backward()
+        after(optimizer)
+    end(optimizer)
+    reached = [p.detach().clone() for p in model.parameters()]
+    _put(model, start)
+    return reached
+
+
+def _put(model: nn.Module, values: list[Tensor]) -> None:
     with torch.no_grad():
-        for p, old in zip(model.parameters(), before, strict=True):
-            p.copy_(old)
-    return after
+        for p, value in zip(model.parameters(), values, strict=True):
+            p.copy_(value)
 
 
-_ACCUMULATED_WRONG = {
-    "sum of means": "The means of the pieces are added up, so the gradient is as many times too large as there are "
-    "pieces: divide.",
-    "mean of means": "Each piece counts the same, though they differ in rows: weigh a piece by its share of the rows.",
-    "zeroed": "Only the last piece counts: `zero_grad()` inside the loop throws the others away.",
-    "stepped": "It steps after every piece: those are small batches, one after the other, not one large one.",
-    "stepped without zero": "It steps after every piece, with all gradients so far: one step is asked for, at the end.",
-}
+def _whole(y: Tensor, pieces: int, rows: int) -> float:
+    return 1.0
+
+
+_MISTAKES = (  # each replaces parts of _accumulated()
+    Mistake(
+        "sum of means",
+        {"weight": _whole},
+        "The means of the pieces are added up, so the gradient is as many times too large as there are pieces: divide.",
+    ),
+    Mistake(
+        "mean of means",
+        {"weight": lambda y, pieces, rows: 1 / pieces},
+        "Each piece counts the same, though they differ in rows: weigh a piece by its share of the rows.",
+    ),
+    Mistake(
+        "zeroed",
+        {"weight": _whole, "before": _zero_grad},
+        "Only the last piece counts: `zero_grad()` inside the loop throws the others away.",
+    ),
+    Mistake(
+        "stepped",
+        {"weight": _whole, "before": _zero_grad, "after": _step, "end": _nothing},
+        "It steps after every piece: those are small batches, one after the other, not one large one.",
+    ),
+    Mistake(
+        "stepped without zero",
+        {"weight": _whole, "after": _step, "end": _nothing},
+        "It steps after every piece, with all gradients so far: one step is asked for, at the end.",
+    ),
+)
 
 
 @check
@@ -128,7 +170,7 @@ def check_accumulate(candidate: Callable) -> str:
         model, x, y = _linear(sum(sizes))
         pieces = list(zip(x.split(sizes), y.split(sizes), strict=True))
         start = [p.detach().clone() for p in model.parameters()]
-        truth = _mistaken("right", model, pieces)
+        truth = _accumulated(model, pieces)
         optimizer = optim.SGD(model.parameters(), lr=1.0)
         for p in model.parameters():  # what an earlier step has left behind
             p.grad = torch.ones_like(p)
@@ -146,12 +188,10 @@ def check_accumulate(candidate: Callable) -> str:
         old = [t - 1.0 for t in truth]
         if _close(after, old):
             raise Wrong(f"{where} the step also holds the gradient of an earlier step: `zero_grad()` comes first.")
-        with torch.no_grad():
-            for p, value in zip(model.parameters(), start, strict=True):
-                p.copy_(value)
-        for kind, told in _ACCUMULATED_WRONG.items():
-            if _close(after, _mistaken(kind, model, pieces)):
-                raise Wrong(f"{where} the step is not that of the large batch. {told}")
+        _put(model, start)
+        for mistake in _MISTAKES:
+            if _close(after, _accumulated(model, pieces, **mistake.does)):
+                raise Wrong(f"{where} the step is not that of the large batch. {mistake.message}")
         gap = max(float((a - t).abs().max()) for a, t in zip(after, truth, strict=True))
         raise Wrong(f"{where} the step is not that of the large batch: parameters differ by up to {gap:.2g}.")
     return "one step, equal to that of the large batch to rounding, for equal and for unequal pieces."
@@ -185,7 +225,7 @@ def check_diagnosis(candidate: dict) -> str:
     letter = wrong[0]
     raise Wrong(
         f"{8 - len(wrong)} of 8 are right. {letter} is not “{answers[letter]}”. There you would see that "
-        f"{MISTAKES[answers[letter]]}.\nBut {letter} shows this: {told(spoiled(truth[letter]))}."
+        f"{MISTAKES[answers[letter]].message}.\nBut {letter} shows this: {told(spoiled(truth[letter]))}."
     )
 
 
@@ -249,4 +289,6 @@ def check_reproduced(candidate: Callable) -> str:
     if seen == REPRODUCE:
         return f"the same illness, on another seed: {told(signals)}."
     looks = "a healthy run" if seen == "healthy" else f"“{seen}”"
-    raise Wrong(f"Your run looks like {looks}: {told(signals)}.\nAsked for is “{REPRODUCE}”: {MISTAKES[REPRODUCE]}.")
+    raise Wrong(
+        f"Your run looks like {looks}: {told(signals)}.\nAsked for is “{REPRODUCE}”: {MISTAKES[REPRODUCE].message}."
+    )

@@ -145,7 +145,7 @@ def _adam(part, state: dict, g: Tensor, o: dict, t: float) -> tuple[Tensor, dict
     b, old = part.betas(o), state.get("m", zeros)
     m = part.m(old, g, b[0], t)
     c1, c2 = part.c1(b, t), part.c2(b, t)
-    v = part.v(state.get("v", zeros), part.square(g, old, m, m / c1), b[1], t)
+    v = part.v(state.get("v", zeros), part.squared(g, old, m, m / c1), b[1], t)
     top = part.top(state.get("top", v), v, o)
     m_hat, v_hat = m / c1, top / c2
     m, v = part.stored(m, v, m_hat, v_hat)
@@ -157,14 +157,19 @@ def average(old: Tensor, new: Tensor, beta: float, t: float) -> Tensor:
     return beta * old + (1 - beta) * new
 
 
+def average_of_squares(old: Tensor, new: Tensor, beta: float, t: float) -> Tensor:
+    """The running average of new². It multiplies in torch's order, since a centred RMSprop can hang on the rounding."""
+    return beta * old + (1 - beta) * new * new
+
+
 _ROOT = {
-    "square": lambda g, old, m, m_hat: g * g,  # what v averages
+    "squared": lambda g, old, m, m_hat: g,  # what v averages the square of
     "denominator": lambda v_hat, c, o: v_hat.sqrt() + o["eps"],  # v_hat is v / c
 }
 _ADAM_PARTS = _ROOT | {
     "betas": lambda o: tuple(map(float, o["betas"])),
     "m": average,
-    "v": average,
+    "v": average_of_squares,
     "c1": lambda b, t: 1 - b[0] ** t,  # what m is divided by
     "c2": lambda b, t: 1 - b[1] ** t,
     "top": lambda top, v, o: torch.maximum(top, v) if o.get("amsgrad") else v,
@@ -177,7 +182,7 @@ _ADAM_PARTS = _ROOT | {
 def _rmsprop(part, state: dict, g: Tensor, o: dict, t: float) -> tuple[Tensor, dict]:
     alpha, old = part.alpha(o), state.get("m", torch.zeros_like(g))
     m = alpha * old + (1 - alpha) * g
-    v = alpha * state.get("v", 0) + (1 - alpha) * part.square(g, old, m, m)
+    v = average_of_squares(state.get("v", torch.zeros_like(g)), part.squared(g, old, m, m), alpha, t)
     c = part.correction(alpha, t)
     step = g / part.denominator(part.spread(v / c, m / c, o), c, o)
     if o.get("momentum"):

@@ -1,6 +1,7 @@
 """Eight ways to spoil a training run, each really run: a small recurrent network on the Zen of Python, and one mistake.
 
 The healthy run and the eight sick ones share model, batches and length; they differ in the line that is the mistake.
+`MISTAKES` has the eight by name.
 """
 
 import codecs
@@ -8,31 +9,19 @@ import contextlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from operator import methodcaller
 
 import numpy as np
 import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional as F
-from torch.optim.lr_scheduler import StepLR
+from torch.optim.lr_scheduler import LRScheduler, StepLR
+
+from utils.guard import Mistake
 
 STEPS, LR, CLIP = 100, 0.3, 1.0  # what the healthy run uses; its momentum is 0.9
 _LETTERS_READ = 24
-
-# The mistake, in the words of the exercise: what its run shows, as a reader of the four signals would say it.
-MISTAKES = {
-    "lr too high": "updates are several times as long as the healthy run's from the start, the loss stays stuck near "
-    "that of guessing letters by how common they are, and the weights' norm grows",
-    "lr too low": "the loss falls from the first step to the last, only slowly; updates are short throughout",
-    "no zero_grad": "the loss falls as in a healthy run at first, then climbs again, and the weights' norm grows",
-    "labels shuffled": "the loss falls to that of guessing letters by how common they are and stays there, while the "
-    "updates do not fade and the weights' norm stays where it was",
-    "dead optimizer": "the loss stays where it started, but for the noise of the batches: no weight ever moves",
-    "decay too strong": "the loss stops near that of guessing, as if nothing could be learnt, and the weights' norm "
-    "shrinks",
-    "scheduler per iteration": "the loss falls as in a healthy run, then freezes: updates get shorter by powers of ten",
-    "exploding gradient": "the gradient grows by powers of ten within a few steps, and the loss is inf or nan",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +69,7 @@ class Reader(nn.Module):
 
 
 def reader(seed: int = 0) -> Reader:
-    """The network of all these runs, for the letters of zen()."""
+    """The network of all these runs, for the letters of zen(), float32; the same for the same seed."""
     return Reader(len(zen()[1]), seed=seed)
 
 
@@ -92,49 +81,123 @@ def windows(seed: int = 0, *, steps: int = STEPS, batch_size: int = 16) -> list[
 
 
 def guessing() -> float:
-    """The loss of knowing only how common each letter is: the entropy of the text's letters."""
+    """The loss of knowing only how common each letter is: the entropy of the text's letters, in nats."""
     shares = zen()[2].bincount().double() / len(zen()[2])
     return -(shares * shares.log()).sum().item()
 
 
 def text_loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Mean cross entropy per letter."""
+    """Mean cross entropy per letter, in nats, a scalar with a graph; x and y as windows() gives them."""
     return F.cross_entropy(model(x).flatten(0, 1), y.flatten())
 
 
-@cache
-def spoiled(mistake: str | None = None, *, seed: int = 0) -> Signals:
-    """Train with this mistake (a key of MISTAKES; None is the healthy run) and note what is to be seen."""
-    if mistake is not None and mistake not in MISTAKES:
-        raise ValueError(f"{mistake!r} is none of the eight: {', '.join(MISTAKES)}")
+def _train(
+    seed: int,
+    *,
+    lr: float = LR,
+    decay: float = 0.0,
+    held: Callable[[nn.Module, int], nn.Module] = lambda model, seed: model,
+    labels: Callable[[Tensor, torch.Generator], Tensor] = lambda y, generator: y,
+    clear: Callable[[optim.Optimizer], None] = methodcaller("zero_grad"),
+    clip: Callable = nn.utils.clip_grad_norm_,
+    scheduler: Callable[[optim.Optimizer], LRScheduler] | None = None,
+) -> Signals:
+    """The healthy run, in parts that a mistake replaces.
+
+    held         the model whose parameters the optimizer is given
+    labels       what is taken for the labels of a batch, int64 (batch_size, 24)
+    clear        what is done to the optimizer before `backward`
+    clip         what is done to (parameters, CLIP) after it
+    scheduler    makes the one that is stepped after every batch, if there is one
+    """
     model = reader(seed)
-    lr = {"lr too high": 3.0, "lr too low": 0.003}.get(mistake, LR)
-    held = reader(seed) if mistake == "dead optimizer" else model  # a copy: what the optimizer moves nobody uses
-    decay = 0.1 if mistake == "decay too strong" else 0.0
-    optimizer = optim.SGD(held.parameters(), lr=lr, momentum=0.9, weight_decay=decay)
-    scheduler = StepLR(optimizer, step_size=10, gamma=0.2) if mistake == "scheduler per iteration" else None
+    moved = held(model, seed)
+    optimizer = optim.SGD(moved.parameters(), lr=lr, momentum=0.9, weight_decay=decay)
+    schedule = scheduler(optimizer) if scheduler else None
     generator = torch.Generator().manual_seed(seed)
 
     def one_step(x, y):
-        if mistake == "labels shuffled":
-            y = y.flatten()[torch.randperm(y.numel(), generator=generator)].view(y.shape)
-        loss = text_loss(model, x, y)
-        if mistake != "no zero_grad":
-            optimizer.zero_grad()
+        loss = text_loss(model, x, labels(y, generator))
+        clear(optimizer)
         loss.backward()
         norm = nn.utils.get_total_norm([p.grad for p in model.parameters()]).item()
-        if mistake != "exploding gradient":
-            nn.utils.clip_grad_norm_(held.parameters(), CLIP)
+        clip(moved.parameters(), CLIP)
         optimizer.step()
-        if scheduler is not None:
-            scheduler.step()
+        if schedule is not None:
+            schedule.step()
         return loss.item(), norm
 
     return observe(model, one_step, windows(seed))
 
 
+def _shuffled(y: Tensor, generator: torch.Generator) -> Tensor:
+    return y.flatten()[torch.randperm(y.numel(), generator=generator)].view(y.shape)
+
+
+# Each replaces parts of the healthy run; its message is what the run shows, as a reader of the four signals would say.
+_MISTAKES = (
+    Mistake(
+        "lr too high",
+        {"lr": 3.0},
+        "updates are several times as long as the healthy run's from the start, the loss stays stuck near that of "
+        "guessing letters by how common they are, and the weights' norm grows",
+    ),
+    Mistake(
+        "lr too low",
+        {"lr": 0.003},
+        "the loss falls from the first step to the last, only slowly; updates are short throughout",
+    ),
+    Mistake(
+        "no zero_grad",
+        {"clear": lambda optimizer: None},
+        "the loss falls as in a healthy run at first, then climbs again, and the weights' norm grows",
+    ),
+    Mistake(
+        "labels shuffled",
+        {"labels": _shuffled},
+        "the loss falls to that of guessing letters by how common they are and stays there, while the updates do not "
+        "fade and the weights' norm stays where it was",
+    ),
+    Mistake(
+        "dead optimizer",
+        {"held": lambda model, seed: reader(seed)},  # a copy: what the optimizer moves nobody uses
+        "the loss stays where it started, but for the noise of the batches: no weight ever moves",
+    ),
+    Mistake(
+        "decay too strong",
+        {"decay": 0.1},
+        "the loss stops near that of guessing, as if nothing could be learnt, and the weights' norm shrinks",
+    ),
+    Mistake(
+        "scheduler per iteration",
+        {"scheduler": partial(StepLR, step_size=10, gamma=0.2)},
+        "the loss falls as in a healthy run, then freezes: updates get shorter by powers of ten",
+    ),
+    Mistake(
+        "exploding gradient",
+        {"clip": lambda parameters, norm: None},
+        "the gradient grows by powers of ten within a few steps, and the loss is inf or nan",
+    ),
+)
+MISTAKES = {mistake.name: mistake for mistake in _MISTAKES}
+
+
+@cache
+def spoiled(mistake: str | None = None, *, seed: int = 0) -> Signals:
+    """Train with this mistake (a key of MISTAKES; None is the healthy run) and note what is to be seen.
+
+    The signals have STEPS entries each. Raises ValueError for any other name.
+    """
+    if mistake is not None and mistake not in MISTAKES:
+        raise ValueError(f"{mistake!r} is none of the eight: {', '.join(MISTAKES)}")
+    return _train(seed, **(MISTAKES[mistake].does if mistake else {}))
+
+
 def observe(model: nn.Module, one_step: Callable, batches) -> Signals:
-    """Run `one_step(x, y) -> (loss, gradient norm)` on every batch and watch the model."""
+    """Run `one_step(x, y) -> (loss, gradient norm)` on every batch (x, y) and watch the model.
+
+    The signals have an entry for each batch. It stops after the first step that shows a number that is not finite.
+    """
     rows = np.full((len(batches), 4), np.nan)
     before = flat(model)
     for row, (x, y) in zip(rows, batches, strict=True):
@@ -148,12 +211,12 @@ def observe(model: nn.Module, one_step: Callable, batches) -> Signals:
 
 
 def flat(model: nn.Module) -> Tensor:
-    """All parameters as one vector, a copy."""
+    """All parameters as one vector, shape (parameters,), a copy without a graph."""
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
 def lettered(seed: int = 0) -> dict[str, str]:
-    """The mistakes, shuffled: letter → name."""
+    """The mistakes, shuffled by `seed`: a letter from A to H → the name of a mistake."""
     names = np.random.default_rng(seed).permutation(list(MISTAKES))
     return dict(zip("ABCDEFGH", map(str, names), strict=True))
 
