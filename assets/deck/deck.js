@@ -5,7 +5,7 @@ const Deck = (() => {
   const SIDE = 400, SIDE_GAP = 28; // the text beside a narrow figure
   const CODE = [20, 19, 18, 17, 16], TABLE = [22, 20, 19, 18, 17, 16]; // px; 16 is the smallest, then it is split
   const LONG = 12, LONGER = 18; // lines of code that has a table or text as output; what only defines may be longer
-  const LAB = ".deck-frames, .deck-widget, .jupyter-widgets, [data-widget]";
+  const LAB = ".deck-frames, [data-role=lab], .jupyter-widgets, [data-widget]"; // frames.py and live.html.j2 write the first two
   const KEEP = 0.9, GROW = 1.25; // how far a figure may leave its own size
 
   const make = (tag, className, ...children) => {
@@ -84,11 +84,11 @@ const Deck = (() => {
     const code = cell.querySelector(":scope > .deck-code"), shown = cell.querySelectorAll(":scope > .deck-output");
     if (!code || !shown.length) return null;
     const lines = code.textContent.split("\n").filter((line) => line.trim()).length, table = cell.querySelector(".deck-output table");
-    return cell.querySelector(`.deck-output img, ${LAB}`) || lines > (table ? LONG : LONGER) || (table && shows.test(code.textContent.trim())) ? code : null;
+    return cell.querySelector(`.deck-output img, .deck-widget, ${LAB}`) || lines > (table ? LONG : LONGER) || (table && shows.test(code.textContent.trim())) ? code : null;
   }
 
   function output(element, add) {
-    const lab = element.querySelector(LAB);
+    const lab = element.matches(LAB) || element.querySelector(LAB);
     const images = element.querySelectorAll("img"), table = element.querySelector("table");
     if (lab) add("lab", element);
     else if (images.length === 1 && !element.textContent.trim()) add("figure", images[0]);

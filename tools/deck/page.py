@@ -85,7 +85,7 @@ class Renderer(Formulas, IPythonRenderer):
 
 
 class DeckExporter(HTMLExporter):
-    """nbconvert with the template in assets/deck. A picture that is not there raises FileNotFoundError."""
+    """nbconvert with the template in assets/deck. Raises OSError for a picture, as `with_pictures` does."""
 
     exclude_input_prompt = exclude_output_prompt = exclude_anchor_links = True
 
@@ -157,13 +157,24 @@ def _font(path: Path) -> str:
 
 
 def with_pictures(markup: str, folder: Path) -> str:
-    """The HTML with the files that its pictures name inside."""
+    """The HTML with the files that its pictures name inside; their names start from `folder`, the notebook's.
+
+    Raises OSError for a picture that is not there or lies outside the workshop's folder, the one above `folder`.
+    """
 
     def embedded(found: re.Match) -> str:
         src = html.unescape(found[2])
-        return found[0] if re.match(r"data:|\w+://", src) else f"{found[1]}{data_uri(folder / unquote(src))}{found[3]}"
+        return found[0] if re.match(r"data:|\w+://", src) else f"{found[1]}{data_uri(inside(src, folder))}{found[3]}"
 
     return IMAGE.sub(embedded, markup)
+
+
+def inside(src: str, folder: Path) -> Path:
+    """The file that a picture's `src` names. A deck is handed on, so it takes nothing but the workshop's own."""
+    path, workshop = (folder / unquote(src)).resolve(), folder.resolve().parent
+    if not path.is_relative_to(workshop):
+        raise PermissionError(f"the picture {src} lies outside {workshop}: a deck takes only what is inside")
+    return path
 
 
 def data_uri(path: Path) -> str:

@@ -2,12 +2,18 @@
 
 import argparse
 import asyncio
+import contextlib
+import html
+import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 import webbrowser
+from collections.abc import Iterator
 from pathlib import Path
 
 from tools.notebooks import UnknownLesson, find
@@ -23,15 +29,46 @@ class Trouble(Exception):
 
 def choose_port(wanted: int | None, ip: str) -> int:
     """The wanted port, the usual one or a free one; Trouble if the wanted one is taken or nobody may listen there."""
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     for port in (wanted,) if wanted is not None else (PORT, 0):
         try:
-            with socket.create_server((ip, port)) as probe:
+            with socket.create_server((ip, port), family=family) as probe:
                 return probe.getsockname()[1]
         except (OSError, OverflowError):
             continue
     if wanted is None:
         raise Trouble(f"cannot listen on {ip}: --ip takes an address of this machine")
     raise Trouble(f"port {wanted} is in use, or not yours: name another one, or none, and a free one is taken")
+
+
+def reach(ip: str) -> str:
+    """The host part of the address at which this machine's browser finds a server that listens on `ip`."""
+    here = {"0.0.0.0": "127.0.0.1", "localhost": "127.0.0.1", "::": "::1"}.get(ip, ip)
+    return f"[{here}]" if ":" in here else here
+
+
+@contextlib.contextmanager
+def opening_file(address: str, folder: Path) -> Iterator[Path]:
+    """A page in `folder`, for this user's eyes only, that leads to `address`; it goes when the block ends.
+
+    The address holds the token, and everyone on a machine can read the command line that starts a browser with it.
+    Not in the system's folder for temporary files: a browser that is installed as a snap has one of its own.
+    """
+    try:
+        folder.mkdir(exist_ok=True)
+        private = tempfile.mkdtemp(prefix="open-deck-", dir=folder)
+    except OSError:  # the workshop's folder is read-only, say
+        private = tempfile.mkdtemp(prefix="open-deck-")
+    file, there = Path(private, "open.html"), html.escape(address)
+    try:
+        with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as page:
+            page.write(
+                f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>To the slides</title>'
+                f'<meta http-equiv="refresh" content="0; url={there}"><p><a href="{there}">To the slides</a>'
+            )
+        yield file
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
 
 
 async def present(path: Path, *, ip: str, port: int, run_all: bool, browser: bool, began: float) -> None:
@@ -55,12 +92,14 @@ async def present(path: Path, *, ip: str, port: int, run_all: bool, browser: boo
             raise Trouble(f"{path.name}: {error}; --run-all runs every cell") from None
     deck = Deck(title=path.stem)
     server = DeckServer(deck, path.parent, ip=ip, port=port)
+    at_the_end = contextlib.ExitStack()
     try:
         server.listen()
         address = f"http://{reach(ip)}:{port}/?token={server.token}"
         say(f"The slides open in your browser; if they do not, open\n\n    {address}\n")
         if browser:
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+            file = at_the_end.enter_context(opening_file(address, path.parents[1] / "build"))
+            threading.Thread(target=webbrowser.open, args=(file.as_uri(),), daemon=True).start()
         resources = asyncio.create_task(asyncio.to_thread(deck_resources, notebook))  # while the kernel starts
         config = await server.run(notebook, cells, said=say)
         deck.done, deck.doing = deck.total, "drawing the slides"
@@ -73,12 +112,8 @@ async def present(path: Path, *, ip: str, port: int, run_all: bool, browser: boo
     except DeckError as error:
         raise Trouble(f"{path.name}: {str(error).splitlines()[0]}") from None
     finally:
+        at_the_end.close()
         await server.close()
-
-
-def reach(ip: str) -> str:
-    """The address at which this machine's browser finds a server that listens on `ip`."""
-    return "127.0.0.1" if ip in ("0.0.0.0", "localhost") else ip
 
 
 def say(text: str) -> None:

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.request import url2pathname
 
 import nbformat
 import psutil
@@ -29,7 +31,8 @@ from tests.support.any_lab import at_one_end, random_moves
 from tests.support.axe import findings
 from tests.support.jupyter_page import ROOT, NotebookPage
 from tests.support.lab_pictures import CASES
-from tools.deck.server import Channels
+from tools.deck import present
+from tools.deck.voila_parts import Channels
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]*-*.ipynb"))
 SECONDS = 20  # from the command to the title slide, on a machine with nothing else to do
@@ -37,7 +40,7 @@ BUSY = 4  # so much slower may a machine be on which every other test runs at th
 LABS = {"01": CASES["find_edge"], "02b": CASES["race"], "04a": CASES["design_schedule"]}  # the lab of a notebook
 PINGED = 31  # seconds; by then the server has asked a page once whether it is still there
 MOVES = 60  # JupyterLab has 200: the deck shows the same widgets in another page
-ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/\S*token=\w+")
+ADDRESS = re.compile(r"http://(?:127\.0\.0\.1|\[::1\]):\d+/\S*token=\w+")
 
 
 # The deck
@@ -57,7 +60,7 @@ class Deck:
     address: str
     context: BrowserContext
     page: Page
-    said: list[str] = field(default_factory=list)
+    opened: Path  # the file that the default browser was started with
     elsewhere: list[str] = field(default_factory=list)  # requests to other hosts
     errors: list[str] = field(default_factory=list)
     connected: list[float] = field(default_factory=list)  # when a page reached for the kernel
@@ -128,10 +131,16 @@ def deck(request, browser, tmp_path_factory) -> Iterator[Deck]:
     with presenting(request.param, BROWSER=default_browser) as (process, address):
         path = next(path for path in NOTEBOOKS if path.name.startswith(request.param))
         context = browser.new_context(viewport={"width": 1280, "height": 720})
-        deck = Deck(request.param, nbformat.read(path, as_version=4), process, address, context, context.new_page())
+        while not opened.exists() or not opened.read_text():
+            assert time.monotonic() - began < SECONDS * BUSY and process.poll() is None
+            time.sleep(0.1)
+        url = opened.read_text()
+        file = Path(url2pathname(url.removeprefix("file://")))
+        notebook = nbformat.read(path, as_version=4)
+        deck = Deck(request.param, notebook, process, address, context, context.new_page(), file)
 
         def only_here(route):
-            if route.request.url.startswith((address.partition("?")[0], "data:", "blob:")):
+            if route.request.url.startswith((address.partition("?")[0], "data:", "blob:", url)):
                 route.continue_()
             else:
                 deck.elsewhere.append(route.request.url)
@@ -139,11 +148,8 @@ def deck(request, browser, tmp_path_factory) -> Iterator[Deck]:
 
         context.route("**/*", only_here)
         deck.watch(deck.page)
-        while not opened.exists() or not opened.read_text():
-            assert time.monotonic() - began < SECONDS * BUSY and process.poll() is None
-            time.sleep(0.1)
-        assert opened.read_text() == address
-        deck.page.goto(address)
+        deck.page.goto(url)
+        deck.page.wait_for_url(f"{address.partition('?')[0]}**")
         deck.page.wait_for_selector("html.deck-ready", state="attached", timeout=SECONDS * BUSY * 1000)
         deck.seconds = time.monotonic() - began
         yield deck
@@ -162,6 +168,15 @@ def test_it_opens_on_the_title_slide_in_time(deck, capsys):
     assert deck.page.locator(".slides section:not(.stack)").count() > 30
     expect(deck.page.locator(".reveal .progress")).to_be_visible()
     expect(deck.page.locator("section.present .deck-clock")).to_have_text(re.compile(r"\d\d?:\d\d"))
+
+
+def test_the_token_is_on_no_command_line_and_in_no_file_that_others_can_read(deck):
+    token = deck.address.partition("token=")[2]
+    assert token in deck.opened.read_text() and token not in str(deck.opened)
+    assert not any(token in word for word in psutil.Process(deck.process.pid).cmdline())
+    if os.name != "nt":
+        assert stat.S_IMODE(deck.opened.stat().st_mode) == 0o600
+        assert stat.S_IMODE(deck.opened.parent.stat().st_mode) == 0o700
 
 
 def test_formulas_are_drawn(deck):
@@ -318,14 +333,20 @@ def get(address: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
+# What a holder of the token may try, and what came of it: replies by the type of the request.
 ASK = """kernel => new Promise(done => {
   const socket = new WebSocket(`ws://${location.host}/api/kernels/${kernel}/channels?session_id=test`), answered = [];
-  const send = (type, content) => socket.send(JSON.stringify({
-    channel: "shell", content, metadata: {}, parent_header: {},
-    header: { msg_id: type, msg_type: type, session: "test", username: "", version: "5.3", date: "" },
-  }));
+  const send = (type, content, channel = "shell") => socket.send(JSON.stringify({
+    channel, content, metadata: {}, parent_header: {},
+    header: { msg_id: type, msg_type: type, session: "test", username: "", version: "5.3", date: `${Math.random()}` },
+  })); // without the random number the second of two equal messages would be taken for a replay
   socket.onopen = () => {
     send("execute_request", { code: "1", silent: false, store_history: false, user_expressions: {} });
+    for (const channel of ["shell", "control"]) {
+      send("shutdown_request", { restart: false }, channel);
+      send("interrupt_request", {}, channel);
+      send("debug_request", { seq: 1, type: "request", command: "debugInfo" }, channel);
+    }
     send("kernel_info_request", {});
   };
   socket.onmessage = (event) => {
@@ -335,6 +356,39 @@ ASK = """kernel => new Promise(done => {
   };
   setTimeout(() => done(["no answer at all"]), 20000);
 })"""
+
+
+END = """async kernel => {
+  const xsrf = document.cookie.match(/_xsrf=([^;]*)/)?.[1] ?? "", cookie = { "X-XSRFToken": xsrf };
+  const token = { Authorization: `token ${new URLSearchParams(kernel.query).get("token")}` }; // needs no cookie
+  const path = `/api/kernels/${kernel.id}`, found = {};
+  const ask = async (method, end) => {
+    found[`${method} ${end}`] = [];
+    for (const headers of [cookie, token])
+      found[`${method} ${end}`].push((await fetch(path + end, { method, headers })).status);
+  };
+  for (const method of ["DELETE", "PATCH", "POST", "PUT"]) await ask(method, "");
+  for (const end of ["/restart", "/interrupt"]) await ask("POST", end);
+  await ask("GET", "");
+  return found;
+}"""
+
+
+def test_a_holder_of_the_token_cannot_end_the_kernel(deck):
+    kernel = json.loads(deck.page.locator("#jupyter-config-data").text_content())["kernelId"]
+    # In a page of its own: the answers of 400 and more that it asks for are no errors of the deck.
+    page = deck.context.new_page()
+    page.goto(deck.address)
+    page.wait_for_selector("html.deck-ready", state="attached", timeout=60_000)
+    found = page.evaluate(END, {"id": kernel, "query": deck.address.partition("?")[2]})
+    answered = page.evaluate(ASK, kernel)
+    page.close()
+    assert found.pop("GET ") == [200, 200]
+    assert found.pop("DELETE ") == [403, 405]  # with the cookie alone it is refused even before
+    assert found and all(set(codes) <= {403, 404, 405} for codes in found.values()), found
+    assert set(answered) == {"kernel_info_request"}
+    (kernel_process,) = psutil.Process(deck.process.pid).children()
+    assert kernel_process.is_running() and kernel_process.status() != psutil.STATUS_ZOMBIE
 
 
 def test_the_token_is_needed_and_code_cannot_be_sent(deck, case):
@@ -363,6 +417,7 @@ def test_ctrl_c_ends_it_and_nothing_is_left(deck):
     deck.process.send_signal(signal.SIGINT)
     said = deck.process.communicate(timeout=30)[0]
     assert deck.process.returncode == 0
+    assert not deck.opened.parent.exists()
     assert "Ready after" in said and said.endswith("The deck is closed.\n")
     assert "Traceback" not in said and "WARNING" not in said
     assert not any(child.is_running() for child in children)
@@ -422,6 +477,58 @@ def test_messages_of_the_older_form_are_not_read_as_of_the_new_one(channels, mon
     run(send())
 
 
+@pytest.mark.parametrize(
+    ("ip", "host"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("localhost", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("192.0.2.7", "192.0.2.7"),
+        ("::1", "[::1]"),
+        ("::", "[::1]"),
+        ("2001:db8::7", "[2001:db8::7]"),
+    ],
+)
+def test_an_address_of_ipv6_stands_in_brackets(ip, host):
+    assert present.reach(ip) == host
+
+
+@pytest.fixture
+def ipv6():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as reason:
+        pytest.skip(f"no IPv6 on this machine: {reason}")
+
+
+def test_a_deck_on_ipv6_is_found_at_its_address(ipv6, tmp_path):
+    lesson(tmp_path, "07-one.ipynb", "1")
+    with presenting("07", "--ip", "::1", "--no-browser", root=tmp_path) as (_, address):
+        assert address.startswith("http://[::1]:")
+        assert get(address)[0] == 200
+        assert get(address.partition("?")[0])[0] == 403
+
+
+def test_a_port_that_is_taken_is_noticed_on_ipv6_too(ipv6):
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        with pytest.raises(present.Trouble, match="is in use"):
+            present.choose_port(server.getsockname()[1], "::1")
+    with pytest.raises(present.Trouble, match="cannot listen on 2001:db8::7"):
+        present.choose_port(None, "2001:db8::7")
+    assert present.choose_port(None, "::1") > 0
+
+
+def test_the_file_that_opens_the_deck_leads_there_and_goes(tmp_path):
+    address = "http://127.0.0.1:1/?token=a&b"
+    for folder in (tmp_path / "build", tmp_path / "build", Path(os.devnull)):  # where nothing can be written, elsewhere
+        with present.opening_file(address, folder) as file:
+            assert file.read_text().count("http://127.0.0.1:1/?token=a&amp;b") == 2
+            assert (file.parent.parent == folder) == (folder != Path(os.devnull))
+            if os.name != "nt":
+                assert (stat.S_IMODE(file.stat().st_mode), stat.S_IMODE(file.parent.stat().st_mode)) == (0o600, 0o700)
+        assert not file.parent.exists()
+
+
 # Saying what is wrong
 
 
@@ -437,7 +544,7 @@ def lesson(root: Path, name: str, *sources: str) -> Path:
     cells = [title, *notebook_of(*sources).cells]
     cells[1].metadata.update(tags=["setup"], slideshow={"slide_type": "skip"})
     for cell in cells[2:]:
-        cell.metadata.slideshow = {"slide_type": "slide"}
+        cell.metadata.update(tags=["live"], slideshow={"slide_type": "slide"})
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     path = root / "notebooks" / name
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)

@@ -515,6 +515,39 @@ def test_a_picture_that_is_not_there_is_told(tmp_path, capsys):
     assert "07-made-up.ipynb" in (told := capsys.readouterr().err) and "gone.png" in told
 
 
+@pytest.mark.parametrize("how", ["absolute", "above", "link", "percent"])
+@pytest.mark.parametrize("kind", ["markdown", "raw", "inline", "output"])
+def test_a_deck_takes_no_picture_from_outside_the_workshop(tmp_path, capsys, how, kind):
+    secret = tmp_path / "secret.txt"
+    secret.write_text("a secret")
+    workshop = tmp_path / "workshop"
+    (workshop / "assets").mkdir(parents=True)
+    (workshop / "assets" / "link.png").symlink_to(secret)
+    src = {"absolute": str(secret), "above": "../../secret.txt", "link": "../assets/link.png"}.get(how)
+    src = src or "%2e%2e/%2e%2e/secret.txt"
+    shown = {
+        "markdown": f"![a picture](<{src}>)",
+        "raw": f'<img alt="a picture" src="{src}">',
+        "inline": f'See <img alt="a picture" src="{src}">.',
+        "output": "1",
+    }[kind]
+    outputs = {1: {"text/html": f'<img alt="a picture" src="{src}">', "text/plain": ""}} if kind == "output" else {}
+    cells = [("markdown", "slide", "# A"), ("code" if kind == "output" else "markdown", "slide", shown)]
+    a_notebook(workshop, *cells, outputs=outputs)
+    assert slides.main(["--no-pdf"], notebooks=workshop / "notebooks", slides=tmp_path / "out") == 1
+    told = capsys.readouterr().err
+    assert "07-made-up.ipynb" in told and f"the picture {src} lies outside" in told and len(told.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_link_that_stays_inside_is_followed(tmp_path):
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "one.txt").write_text("hello")
+    (tmp_path / "assets" / "two.txt").symlink_to("one.txt")
+    found = page.with_pictures('<img src="../assets/two.txt"><img src="https://x.org/a.png">', tmp_path / "notebooks")
+    assert found == '<img src="data:text/plain;base64,aGVsbG8="><img src="https://x.org/a.png">'
+
+
 def test_an_unknown_number_is_told(tmp_path, capsys):
     (tmp_path / "02a-x.ipynb").touch()
     assert slides.main(["2", "7"], notebooks=tmp_path, slides=tmp_path) == 2
@@ -566,7 +599,7 @@ def test_a_lab_of_the_notebook_runs_what_it_builds_on_and_no_more():
     ]
     made = frames._made_by([nbformat.v4.new_code_cell(source, id=id) for id, source in cells])
     assert made.name == "edge" and "after 20 steps" in made.plot.frame["alt"]
-    with pytest.raises(ValueError, match="cell mine needs `torch`"):
+    with pytest.raises(ValueError, match="cell lab needs `labs`"):
         frames._made_by([nbformat.v4.new_code_cell(source, id=id) for id, source in cells[2:]])
     cells[3] = ("chosen", "mine = partial(Mine, momentum=1 / 0)")
     with pytest.raises(ValueError, match="cell chosen, which a lab builds on: ZeroDivisionError"):

@@ -1,0 +1,53 @@
+"""Run the tests: `python -m tools.proof [NUMBER ...] [--quick] [-- pytest arguments]`, without a number all of them.
+
+With numbers only what belongs to those lessons runs: the notebook through nbval, the checks of its exercises, its lab.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.notebooks import UnknownLesson, find_all
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def tests_of(lesson: Path, *, root: Path = ROOT) -> list[str]:
+    """The notebook, and the files of tests for the checks and the lab that its cells call; relative to `root`."""
+    from utils import checks, labs  # imported here: `--help` need not wait for torch
+
+    cells = json.loads(lesson.read_text(encoding="utf-8"))["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    called = [getattr(checks, name) for name in re.findall(r"\b(check_\w+)\(", code) if name in checks.__all__]
+    wanted = [f"tests/checks/**/test_{each.__module__.rpartition('.')[2]}.py" for each in called]
+    shown = [getattr(labs, name) for name in re.findall(r"\blabs\.(\w+)\(", code)]
+    wanted += [f"tests/labs/test_{each.__module__.split('.')[2]}*.py" for each in shown]
+    wanted = dict.fromkeys(wanted)
+    found = [path for pattern in wanted for path in sorted(root.glob(pattern))]
+    return [str(path.relative_to(root)) for path in (lesson, *found)]
+
+
+def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
+    """Run pytest and return its exit code; 2 if there is no lesson with one of the numbers."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    parser = argparse.ArgumentParser(prog="workshop.py test", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("number", nargs="*", help="of a lesson, such as 1, 01 or 02a; none: everything")
+    parser.add_argument("--quick", action="store_true", help="leave out what needs a browser")
+    options = parser.parse_args(arguments[:cut])
+    extra = arguments[cut + 1 :]
+    try:
+        paths = [path for lesson in find_all(options.number) for path in tests_of(lesson)] if options.number else []
+    except UnknownLesson as trouble:
+        print(f"workshop: {trouble}", file=sys.stderr)
+        return 2
+    workers = [] if any(re.match(r"-n|--numprocesses", word) for word in extra) else ["-n", "auto"]
+    quick = ["-m", "not browser"] if options.quick else []
+    return subprocess.call([sys.executable, "-m", "pytest", *workers, *quick, *dict.fromkeys(paths), *extra], cwd=root)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
