@@ -84,6 +84,10 @@ class MySGD(Mine):
             p.mul_(1 - decay)
         else:
             g = g + decay * p
+        if flaw == "lr in the buffer":
+            state["buffer"] = mu * state.get("buffer", 0) + group["lr"] * g
+            p.sub_(state["buffer"])
+            return
         if mu:
             if "buffer" in state or flaw == "zero buffer":
                 state["buffer"] = mu * state.get("buffer", torch.zeros_like(p)) + (1 - tau) * g
@@ -106,7 +110,7 @@ class MyAdam(Mine):
         else:
             g.add_(p, alpha=decay)
         m, v = state.get("m", torch.zeros_like(p)), state.get("v", torch.zeros_like(p))
-        m = m.lerp(g, 1 - b1)
+        m = m.lerp(g, b1 if flaw == "weight of m exchanged" else 1 - b1)
         other = m if flaw == "square of m" else g
         v = b2 * v + (1 - b2) * other**2
         state["m"], state["v"] = m, v
@@ -114,6 +118,8 @@ class MyAdam(Mine):
             m = m / (1 - b1**t)
         if flaw not in ("no correction", "no correction of v"):
             v = v / (1 - b2**t)
+        if flaw == "corrected ones stored":
+            state["m"], state["v"] = m, v
         if flaw == "eps inside":
             root = (v + eps).sqrt()
         else:
@@ -255,6 +261,14 @@ WRONG = {  # class, reference, options, flaw, what is said: (the point that fail
     "decay without lr": (MyAdamW, AdamW, _DECAY, "Your weight decay is not multiplied by lr"),
     "decay without lr, SGD": (MySGD, SGD, _MOMENTUM, "Your weight decay is not multiplied by lr"),
     "zero buffer": (MySGD, SGD, _MOMENTUM, "at zero does"),
+    "lr in the buffer": (
+        MySGD,
+        SGD,
+        {"lr": 0.1, "momentum": 0.9},
+        "a scheduler that changes lr: .*`lr` is inside your buffer",
+    ),
+    "corrected ones stored": (MyAdam, Adam, _ADAM, "You keep the corrected m and v for the next step"),
+    "weight of m exchanged": (MyAdam, Adam, _ADAM, "one vector: .*Compare that one step by hand"),
     "no look-ahead": (MySGD, SGD, _NESTEROV, "The look-ahead of Nesterov is missing"),
     "sign, SGD": (MySGD, SGD, _MOMENTUM, "It climbs"),
     "sign, unknown": (MySign, MySign, {"beta": 0.9}, "It climbs"),
@@ -289,6 +303,17 @@ def test_mistakes_are_named(name):
     first = verdict.message.split("\n")[1]
     assert not verdict and not verdict.untouched
     assert re.search(said, first), verdict.message
+
+
+def test_a_mistake_is_named_only_if_it_explains_the_other_histories_as_well():
+    class Changes(MyAdam):
+        """No correction of m, but only for matrices."""
+
+        def update(self, p, g, state, t, group, flaw):
+            super().update(p, g, state, t, group, "no correction of m" if p.ndim == 2 else "")
+
+    verdict = check_optimizer(partial(Changes, **_ADAM), partial(Adam, **_ADAM), steps=4)
+    assert re.search("a matrix: At step 1 .*Compare that one step by hand", verdict.message), verdict.message
 
 
 class Bare(Optimizer):
