@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 import time
+from functools import partial
 from io import BytesIO
 
 import matplotlib.pyplot as plt
@@ -16,12 +17,14 @@ from torch.nn.functional import cross_entropy
 from torch.optim import lr_scheduler
 
 from tests.support.lab_widgets import drawn, options, to_data, widgets_of
-from utils.labs.designer import lab as designer
+from utils.labs import design_schedule
+from utils.labs.designer import lab as lab_module
+from utils.labs.designer import picture
 from utils.labs.designer.background import Runs
-from utils.labs.designer.choices import AFTER, ALONE, BEFORE, COMPOSE, KNOBS, LRS, PARTNERS, TIMES, Design
-from utils.labs.designer.lab import LOSSES, design_schedule
+from utils.labs.designer.choices import AFTER, ALONE, BEFORE, COMPOSE, KNOBS, LRS, PARTNERS, TIMES
+from utils.labs.designer.picture import LOSSES
 from utils.labs.goals import Trained, designer_goals
-from utils.practice import schedule_runs as design_runs
+from utils.practice import schedule_runs
 from utils.practice.schedule_runs import SEEDS, STEPS, Run, train
 from utils.reference.schedulers import scheduler_classes
 
@@ -31,9 +34,9 @@ pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.filterwarnings(
 @pytest.fixture(scope="module", autouse=True)
 def still_once():
     """The picture behind the lines is the same in every lab."""
-    still = designer._still()
+    still = picture.draw_still()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(designer, "_still", lambda: still)
+        patch.setattr(lab_module, "draw_still", lambda: still)
         yield
 
 
@@ -65,22 +68,27 @@ def results(lab) -> str:
     return found
 
 
-def copied(lab, metric=1.0, **names) -> tuple[np.ndarray, np.ndarray, str]:
+def copied(lab, **names) -> tuple[np.ndarray, np.ndarray, str]:
     """lr and momentum of each step that the copied program makes, and what it raises if it raises."""
-    there = {"model": torch.nn.Linear(1, 1), **names}
+    there = {"model": torch.nn.Linear(1, 1), "validation_loss": 1.0, **names}
     lrs, momenta = [], []
     try:
         exec(code(lab), there)
-        optimizer, scheduler = there["optimizer"], there["scheduler"]
+        advance = compile(after_each_step(lab), "copied", "exec")
         for _ in range(STEPS):
-            lrs.append(optimizer.param_groups[0]["lr"])
-            momenta.append(optimizer.param_groups[0]["momentum"])
-            optimizer.step()
+            lrs.append(there["optimizer"].param_groups[0]["lr"])
+            momenta.append(there["optimizer"].param_groups[0]["momentum"])
+            there["optimizer"].step()
             if len(lrs) < STEPS:
-                scheduler.step(metric) if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau) else scheduler.step()
+                exec(advance, there)
     except Exception as error:
         return np.array(lrs), np.array(momenta), f"{type(error).__name__}: {error}"
     return np.array(lrs), np.array(momenta), ""
+
+
+def after_each_step(lab) -> str:
+    """What the copied program says to call there."""
+    return code(lab).rpartition("\n# and after every optimizer.step(): ")[2]
 
 
 def marks(lab) -> list[float]:
@@ -212,17 +220,16 @@ def test_every_control_is_shown_once(lab):
 # ---- training
 
 
-def plain(expression, lr, metric=None) -> tuple[np.ndarray, np.ndarray]:
+def plain(make_scheduler, lr, metric=None) -> tuple[np.ndarray, np.ndarray]:
     """(STEPS + 1, 2) validation losses and (2,) accuracies of the first and last network, trained one by one."""
-    data, (w1, b1, w2, b2), batches = design_runs._rows()
+    data, (w1, b1, w2, b2), batches = schedule_runs._rows()
     losses, accuracies = np.empty((STEPS + 1, 2)), []
     for column, i in enumerate((0, len(SEEDS) - 1)):
         model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10)).double()
         for parameter, start in zip(model.parameters(), (w1[i], b1[i, :, 0], w2[i], b2[i, :, 0]), strict=True):
             parameter.data.copy_(start)
         optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
-        names = scheduler_classes() | {"optimizer": optimizer}
-        scheduler = eval(expression, names) if expression else None
+        scheduler = make_scheduler(optimizer) if make_scheduler else None
         for step in range(STEPS + 1):
             with torch.no_grad():
                 losses[step, column] = cross_entropy(model(data.x_test), data.y_test)
@@ -238,24 +245,25 @@ def plain(expression, lr, metric=None) -> tuple[np.ndarray, np.ndarray]:
     return losses, np.array(accuracies)
 
 
-PLAIN = {
-    "constant": ("", 0.0501),
-    "composed": (
-        "SequentialLR(optimizer, [LinearLR(optimizer, start_factor=0.1, end_factor=1.0, total_iters=20), "
-        "CosineAnnealingLR(optimizer, T_max=180)], milestones=[20])",
-        0.126,
-    ),
-    "plateau": ("ReduceLROnPlateau(optimizer, factor=0.5, patience=10)", 0.126),
-    "moves momentum": ("OneCycleLR(optimizer, max_lr=0.2, total_steps=200)", 0.1),
+def warmed_up(optimizer):
+    warm_up = lr_scheduler.LinearLR(optimizer, start_factor=0.1, end_factor=1.0, total_iters=20)
+    return lr_scheduler.SequentialLR(optimizer, [warm_up, lr_scheduler.CosineAnnealingLR(optimizer, 180)], [20])
+
+
+PLAIN = {  # what makes the scheduler, lr, does it need a metric?
+    "constant": (None, 0.0501, False),
+    "composed": (warmed_up, 0.126, False),
+    "plateau": (partial(lr_scheduler.ReduceLROnPlateau, factor=0.5, patience=10), 0.126, True),
+    "moves momentum": (partial(lr_scheduler.OneCycleLR, max_lr=0.2, total_steps=200), 0.1, False),
 }
 
 
-@pytest.mark.parametrize("expression, lr", PLAIN.values(), ids=PLAIN)
-def test_the_six_copies_train_as_each_would_alone(expression, lr):
+@pytest.mark.parametrize("make_scheduler, lr, needs_metric", PLAIN.values(), ids=PLAIN)
+def test_the_six_copies_train_as_each_would_alone(make_scheduler, lr, needs_metric):
     run = Run()
-    for _ in train(run, Design(lr, expression).factory({}), lr):
+    for _ in train(run, make_scheduler, lr):
         pass
-    losses, accuracies = plain(expression, lr, run.mean if "Plateau" in expression else None)
+    losses, accuracies = plain(make_scheduler, lr, run.mean if needs_metric else None)
     np.testing.assert_allclose(run.loss[:, [0, -1]], losses, atol=1e-6)
     np.testing.assert_allclose(run.accuracy[[0, -1]], accuracies, atol=1e-12)
     assert run.finished and run.step == STEPS and run.error is None and not run.diverged
@@ -302,7 +310,7 @@ def test_a_plateau_is_shown_as_it_would_be_and_then_as_it_was(lab):
         return np.array(lrs)
 
     # Not trained yet: what it would do on the constant lr's losses.
-    np.testing.assert_allclose(lr_drawn(lab)[:, 1], by_hand([np.nan, *constant.mean[:STEPS]]), atol=1e-6)
+    np.testing.assert_allclose(lr_drawn(lab)[:, 1], by_hand(constant.mean), atol=1e-6)
     lab.finish()
     schedule = runs[runs._wanted[1]]
     np.testing.assert_allclose(lr_drawn(lab)[:, 1], by_hand(schedule.mean), atol=1e-6)
@@ -478,12 +486,108 @@ def test_schedulers_of_ones_own_are_offered_and_may_fail():
         design_schedule({"StepLR": half})
 
 
+class Gentle(lr_scheduler.ReduceLROnPlateau):
+    """A plateau with an argument more."""
+
+    def step(self, metrics, epoch=None):
+        super().step(round(metrics, 2), epoch)
+
+
+class Halve(lr_scheduler.LRScheduler):
+    """Halves lr whenever the metric has risen; from scratch, but for the type."""
+
+    def __init__(self, optimizer):
+        self.optimizer, self.before = optimizer, float("inf")
+
+    def step(self, loss):
+        for group in self.optimizer.param_groups:
+            group["lr"] *= 0.5 if loss > self.before else 1
+        self.before = loss
+
+
+class Sawtooth(lr_scheduler.LRScheduler):
+    """Falls from iteration to iteration and begins anew after 30."""
+
+    def get_lr(self):
+        return [lr * (1 - self.last_epoch % 30 / 40) for lr in self.base_lrs]
+
+
+STEPPED = {  # what makes it, does it need a metric?
+    "plateau": (lambda optimizer: lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=3), True),
+    "class of plateaus": (partial(Gentle, factor=0.5, patience=1), True),
+    "halve": (Halve, True),
+    "sawtooth": (Sawtooth, False),
+    "lambda": (lambda optimizer: lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step / 20)), False),
+}
+
+
+def looped(lab, own) -> tuple[np.ndarray, np.ndarray]:
+    """lr of each step and (STEPS + 1, seeds) validation losses, when six real networks train by the copied program."""
+    data, (w1, b1, w2, b2), batches = schedule_runs._rows()
+    networks = torch.nn.ModuleList()
+    for starts in zip(w1, b1[..., 0], w2, b2[..., 0], strict=True):
+        network = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10)).double()
+        for parameter, start in zip(network.parameters(), starts, strict=True):
+            parameter.data.copy_(start)
+        networks.append(network)
+
+    @torch.no_grad()
+    def measured() -> list[float]:
+        return [float(cross_entropy(network(data.x_test), data.y_test)) for network in networks]
+
+    there = {"model": networks, "own": own}
+    exec(code(lab), there)
+    advance = compile(after_each_step(lab), "copied", "exec")
+    optimizer, lrs, losses = there["optimizer"], [], [measured()]
+    for rows in batches:
+        lrs.append(optimizer.param_groups[0]["lr"])
+        optimizer.zero_grad()
+        for network, mine in zip(networks, rows, strict=True):
+            cross_entropy(network(data.x_train[mine]), data.y_train[mine]).backward()
+        optimizer.step()
+        losses.append(measured())
+        exec(advance, there | {"validation_loss": np.mean(losses[-1])})
+    return np.array(lrs), np.array(losses)
+
+
+@pytest.mark.parametrize("name", STEPPED)
+def test_picture_run_and_copied_code_take_the_same_steps(name):
+    make, needs_metric = STEPPED[name]
+    lab = design_schedule({name: make})
+    move(lab, scheduler=name, lr=0.158)
+    assert ("validation_loss" in after_each_step(lab)) == needs_metric
+    foreseen = lr_drawn(lab)[:, 1]
+    lab.finish()
+    runs = lab.finish.__self__
+    run = runs[runs._wanted[1]]
+    lrs, losses = looped(lab, {name: make})
+    np.testing.assert_allclose(run.lr, lrs, rtol=1e-12)
+    np.testing.assert_allclose(run.loss, losses, atol=1e-6)
+    np.testing.assert_allclose(lr_drawn(lab)[:, 1], lrs, atol=1e-6)
+    assert len(set(lrs)) > 2
+    if not needs_metric:  # known before any training
+        np.testing.assert_allclose(foreseen, lrs, atol=1e-6)
+
+
+@pytest.mark.parametrize("how", [AFTER, BEFORE, TIMES])
+@pytest.mark.parametrize("name", ["plateau", "halve"])
+def test_what_needs_a_metric_cannot_be_composed_and_that_is_said(name, how):
+    """torch calls step() of what it composes without one."""
+    own = {name: STEPPED[name][0]}
+    lab = design_schedule(own)
+    move(lab, scheduler=name, compose=how)
+    lr, _, error = copied(lab, own=own)
+    assert error and error.rstrip(".") in alt(lab)
+    assert len(lr_drawn(lab)) == len(lr) if len(lr) else not drawn(lab)[1].size
+    assert after_each_step(lab) == "scheduler.step()"
+
+
 def test_one_that_fails_only_in_training_is_said():
     count = []
 
     def once(optimizer):
         count.append(1)
-        return (half if len(count) <= 2 else fails_later)(optimizer)  # two curves are asked for first
+        return (half if len(count) <= 3 else fails_later)(optimizer)  # before: does it need a metric? And two curves
 
     lab = design_schedule({"once": once})
     move(lab, scheduler="once")
@@ -568,7 +672,7 @@ def test_no_constant_lr_does_what_a_schedule_does():
 def test_the_still_picture_waits_for_the_training(lab, monkeypatch):
     assert f"step 0 of {STEPS}" in alt(lab)
     outputs = []
-    monkeypatch.setattr(sys.modules["utils.labs.shell"], "display", lambda data, raw: outputs.append(data))
+    monkeypatch.setattr(sys.modules["utils.labs.shell"], "display", lambda data, **_: outputs.append(data))
     lab._ipython_display_()
     still, live = outputs
     assert "validation loss" in still["text/plain"] and "training: step" not in still["text/plain"]
@@ -590,14 +694,14 @@ def test_stepping_shows_lr_and_losses_up_to_there(lab):
 def test_names_at_one_place_stay_apart():
     texts = [(70.0, y, str(y)) for y in range(5)]
     for gap in (-10, -1, 0, 1, 10, 30):
-        placed = designer._placed([*texts, (900.0, 200.0, "schedule"), (900.0, 200.0 + gap, "constant"), (0, 0, "")])
+        placed = picture._placed([*texts, (900.0, 200.0, "schedule"), (900.0, 200.0 + gap, "constant"), (0, 0, "")])
         (_, one, _), (_, other, _) = placed[5:7]
         assert abs(one - other) >= 13.9 and (gap == 0 or (other > one) == (gap > 0))
 
 
 def test_the_axis_ends_at_the_next_short_number():
     numbers = [0.0007, 0.126, 0.2, 0.21, 0.39, 0.81, 1.0, 17000.0]
-    assert [designer._round_up(each) for each in numbers] == pytest.approx([0.0008, 0.2, 0.2, 0.4, 0.4, 1, 1, 20000])
+    assert [picture._round_up(each) for each in numbers] == pytest.approx([0.0008, 0.2, 0.2, 0.4, 0.4, 1, 1, 20000])
 
 
 def test_code_is_short_enough_for_its_box(lab):

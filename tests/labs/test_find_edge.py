@@ -229,7 +229,7 @@ def test_lines_of_the_still_picture_are_cut_off_at_their_panel(lab):
 
 def test_a_notebook_gets_a_still_picture_and_a_widget(lab, monkeypatch):
     outputs = []
-    monkeypatch.setattr(sys.modules[type(lab).__module__], "display", lambda data, raw: outputs.append(data))
+    monkeypatch.setattr(sys.modules[type(lab).__module__], "display", lambda data, **_: outputs.append(data))
     lab._ipython_display_()
     still, live = outputs
     assert set(still) == {"text/html", "text/plain"} and still["text/plain"] == lab.plot.frame["alt"]

@@ -47,6 +47,7 @@ class Canvas:
 
     @classmethod
     def of(cls, figure: Figure) -> "Canvas":
+        """The canvas of a finished figure, which is closed."""
         png = BytesIO()
         figure.savefig(png, dpi=2 * figure.dpi, metadata={"Software": None})  # twice as fine as CSS pixels
         plt.close(figure)
@@ -54,9 +55,11 @@ class Canvas:
 
     @property
     def size(self) -> tuple[int, int]:
+        """Width and height."""
         return round(self.figure.bbox.width), round(self.figure.bbox.height)
 
     def panel(self, ax: Axes) -> list[float]:
+        """x, y, width and height of the axes' frame, as PlotWidget.panels takes them."""
         box = ax.bbox
         return [box.x0, self.size[1] - box.y1, box.width, box.height]
 
@@ -96,6 +99,7 @@ class Stills(dict):
         self._draw, self._waiting = draw, list(keys)
 
     def draw_soon(self, *_) -> None:
+        """Start to draw those that are waiting; for the kernel's event loop, whatever the message says."""
         asyncio.get_running_loop().call_later(0.2, self._draw_next)
 
     def __missing__(self, key):

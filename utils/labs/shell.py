@@ -20,6 +20,7 @@ class Lab:
     controls   name → ipywidgets control, in the order of the Tab key; update gets their values by these names
     update     (**values) → (frame, HTML to show under the frame's alt text, background PNG or None to keep the present)
     actions    label → function without arguments: buttons
+    finish     ends what goes on in the background; called before a still picture is made
     arrange    (lab, step slider with play) → widgets from top to bottom; by default controls, plot, buttons, status
     lock       held while a frame is made: JupyterLab 4.6 has sliders answered by a thread of their own, and a cell that
                moves controls, or a timer that has something new to show, runs in another
@@ -33,11 +34,13 @@ class Lab:
         update: Callable,
         *,
         actions: Mapping[str, Callable] | None = None,
+        finish: Callable[[], None] | None = None,
         arrange: Callable | None = None,
         lock: AbstractContextManager | None = None,
     ):
         self.name, self.plot, self.controls, self._update = name, plot, dict(controls), update
         self.status = ipywidgets.HTML()
+        self.finish = finish or (lambda: None)
         self._lock = lock or threading.RLock()
         self._last_step = plot.step  # the browser will move plot.step itself
         self._held = False
@@ -47,7 +50,7 @@ class Lab:
             button.on_click(partial(self._act, actions[label]))
         for control in self.controls.values():
             control.observe(self._changed, names="value")
-        self._changed()
+        self.redraw()
 
     def _act(self, act: Callable, button: ipywidgets.Button) -> None:
         button.disabled = True  # some take a second: the page shows that it is at work, and a second click waits
@@ -58,10 +61,14 @@ class Lab:
 
     @property
     def values(self) -> dict:
+        """The controls' values by their names."""
         return {name: control.value for name, control in self.controls.items()}
 
     def set(self, **values) -> "Lab":
-        """Move controls by name, as a hand would; for notebooks that show a state, and for tests."""
+        """Move controls by name, as a hand would; for notebooks that show a state, and for tests.
+
+        Raises ValueError for a name that no control has, and traitlets' TraitError for a value that it cannot take.
+        """
         unknown = values.keys() - self.controls.keys()
         if unknown:
             raise ValueError(f"this lab has no control {sorted(unknown)}; it has {list(self.controls)}")
@@ -70,7 +77,7 @@ class Lab:
         return self
 
     def do(self, action: str) -> "Lab":
-        """Press a button by its label."""
+        """Press a button by its label. Raises ValueError for one that the lab does not have."""
         if action not in self.buttons:
             raise ValueError(f"this lab has no button {action!r}; it has {list(self.buttons)}")
         self.buttons[action].click()
@@ -84,9 +91,13 @@ class Lab:
             yield
         finally:
             self._held = held
-            self._changed()
+            self.redraw()
 
-    def _changed(self, _=None) -> None:
+    def _changed(self, _change) -> None:
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Show what the controls stand for by now: one of them has moved, or there is more to see."""
         if self._held:
             return
         with self._lock:
@@ -97,7 +108,8 @@ class Lab:
             self.status.value = f'<div style="line-height: 1.5"><b>{html.escape(frame["alt"])}</b>{status}</div>'
 
     def still(self) -> Picture:
-        """The present state as a picture: what a page without a kernel shows."""
+        """The present state as a picture: what a page without a kernel shows. Waits for what is still going on."""
+        self.finish()
         return Picture(flatten(self.plot), self.plot.frame["alt"], self.plot.size[0])
 
     def _ipython_display_(self) -> None:
@@ -109,6 +121,7 @@ class Lab:
         display({**bundle, "text/plain": "Run this notebook to move the sliders of this lab."}, raw=True)
 
     def widget(self) -> ipywidgets.Widget:
+        """All of the lab. Each call gives the same controls and plot a step slider and a play button of its own."""
         hidden = f".lab-still-{self.name} {{ display: none !important }}"
         look = ipywidgets.HTML(f"<style>{hidden} {LOOK}</style>")
         step, last = self.plot.step, self._last_step

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from utils.data import Dataset, digits
+from utils.schedules import needs_metric
 
 STEPS, MOMENTUM = 200, 0.9  # of every run
 BATCH, HIDDEN, SEEDS = 16, 32, range(6)
@@ -25,7 +25,8 @@ class Run:
     lr           (STEPS,): what each step used
     accuracy     (seeds,): share of the held-out rows that is right at the end
     train_loss   (seeds,): on all rows trained on, at the end
-    error        what a scheduler raised on the way
+    step         how many steps have been taken
+    error        what the scheduler raised, at its making or on the way
     """
 
     loss: np.ndarray = field(default_factory=lambda: np.full((STEPS + 1, len(SEEDS)), np.nan))
@@ -37,6 +38,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
+        """Whether it has taken all its steps, or failed."""
         return self.accuracy is not None or self.error is not None
 
     @property
@@ -77,8 +79,10 @@ def _rows() -> tuple[Dataset, list[Tensor], Tensor]:
 def train(run: Run, make_scheduler: Callable | None, lr: float) -> Iterator[None]:
     """Train the copies of `run` and note what they measure; yields after each step, so that it can be left off.
 
-    One SGD with momentum moves the stacked copies, and none of them has a say in another. A plateau is looked for in
-    the mean of their losses. Whatever the scheduler raises ends the run and is noted.
+    One SGD with momentum moves the stacked copies, and none of them has a say in another. `make_scheduler(optimizer)`
+    gives the scheduler, or None as `make_scheduler` itself may be: then `lr` stays. A scheduler is stepped after each
+    step of the optimizer; one that needs a metric is given the mean of the copies' losses on the rows held out.
+    Nothing is raised: whatever the scheduler or its factory raises ends the run and is noted in `run.error`.
     """
     data, start, batches = _rows()
     parameters = [each.clone().requires_grad_() for each in start]
@@ -86,6 +90,7 @@ def train(run: Run, make_scheduler: Callable | None, lr: float) -> Iterator[None
     optimizer = torch.optim.SGD(parameters, lr=lr, momentum=MOMENTUM)
     try:
         scheduler = None if make_scheduler is None else make_scheduler(optimizer)
+        with_metric = scheduler is not None and needs_metric(type(scheduler))
         run.loss[0] = _measured(parameters, *held_out)
         for step in range(STEPS):
             run.lr[step] = optimizer.param_groups[0]["lr"]
@@ -98,7 +103,7 @@ def train(run: Run, make_scheduler: Callable | None, lr: float) -> Iterator[None
             now = _measured(parameters, *held_out)
             run.loss[step + 1] = np.where(np.isinf(run.loss[step]), np.inf, now)
             run.step = step + 1
-            if isinstance(scheduler, ReduceLROnPlateau):
+            if with_metric:
                 scheduler.step(float(run.loss[step + 1].mean()))
             elif scheduler is not None:
                 scheduler.step()
@@ -126,5 +131,6 @@ def _losses(parameters: list[Tensor], x: Tensor, y: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _measured(parameters: list[Tensor], x: Tensor, y: Tensor) -> np.ndarray:
+    """(seeds,): the mean loss of each copy, inf where it is not finite."""
     losses = _losses(parameters, x, y).double().numpy()
     return np.where(np.isfinite(losses), losses, np.inf)

@@ -1,16 +1,14 @@
-"""What the schedule designer offers: schedulers with their sliders, and the code that a setting of them stands for."""
+"""What the schedule designer offers: schedulers with their sliders, and the design that a setting stands for."""
 
-import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
-from utils.practice.schedule_runs import MOMENTUM
+from utils.labs.designer.design import Design, Part, Rule
 from utils.reference.schedulers import scheduler_classes
 
+_CLASSES = scheduler_classes()
 LRS = tuple(float(f"{lr:.3g}") for lr in np.geomspace(1e-4, 1, 81))  # 20 a decade
 
 _COUNTS = (1, 2, 5, *range(10, 201, 5))
@@ -20,7 +18,11 @@ _LOWEST = (0.0, 1e-5, 1e-4, 1e-3, 0.01, 0.1)
 _GAMMA = (0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0)
 _SLOW = (0.9, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 1.0, 1.01, 1.02, 1.03, 1.05)  # above 1: a range test
 _STRATEGY = ("cos", "linear")
-_RULES = ("1 / (1 + step / {k})", "(1 + step / {k}) ** -0.5", "0.5 ** (step / {k})")
+_RULES: dict[str, Callable[[int, int], float]] = {  # as it is written, and what it is
+    "1 / (1 + step / {k})": lambda k, step: 1 / (1 + step / k),
+    "(1 + step / {k}) ** -0.5": lambda k, step: (1 + step / k) ** -0.5,
+    "0.5 ** (step / {k})": lambda k, step: 0.5 ** (step / k),
+}
 
 # scheduler → slider → (its values, the one that it starts with)
 KNOBS: dict[str, dict[str, tuple]] = {
@@ -57,7 +59,7 @@ KNOBS: dict[str, dict[str, tuple]] = {
         "threshold": ((0.0, 1e-4, 1e-3, 0.01, 0.05, 0.1), 1e-4),
         "cooldown": ((0, 5, 10, 20, 50), 0),
     },
-    "LambdaLR": {"lr_lambda": (_RULES, _RULES[0]), "k": (_COUNTS, 30)},
+    "LambdaLR": {"lr_lambda": (tuple(_RULES), next(iter(_RULES))), "k": (_COUNTS, 30)},
     "MultiplicativeLR": {"factor": (_SLOW, 0.97), "start": ((0, *_COUNTS), 100)},
     "ConstantLR": {"factor": (_SHARES, 0.3), "total_iters": (_COUNTS, 50)},
     "SWALR": {"swa_lr": (LRS, 0.01), "anneal_epochs": (_LONG, 200), "anneal_strategy": (_STRATEGY, "cos")},
@@ -74,67 +76,38 @@ PARTNERS: dict[str, dict[str, tuple]] = {
 # How a second scheduler joins the first.
 ALONE, AFTER, BEFORE, TIMES = "alone", "after a second", "before a second", "times a second"
 COMPOSE = (ALONE, AFTER, BEFORE, TIMES)
-_WRITTEN = {  # arguments that are no plain numbers
-    "MultiStepLR": "milestones=[{milestone 1}, {milestone 2}], gamma={gamma}",
-    "MultiplicativeLR": "lr_lambda=lambda step: {factor} if step > {start} else 1",
-}
-
-
-@dataclass(frozen=True)
-class Design:
-    """A schedule as text. `expression` is what makes the scheduler, with names of torch; "" for a constant lr."""
-
-    lr: float
-    expression: str = ""
-
-    def factory(self, own: Mapping[str, Callable]) -> Callable[[Optimizer], LRScheduler] | None:
-        """What makes the scheduler, from the very text that the student copies; None for a constant lr."""
-        if not self.expression:
-            return None
-        return eval(f"lambda optimizer: {self.expression}", scheduler_classes() | {"own": own, "__builtins__": {}})
-
-    @property
-    def code(self) -> str:
-        """The program to copy; it needs a `model`."""
-        found = [name for name in scheduler_classes() if f"{name}(" in self.expression]
-        used = sorted(name for name in found if name != "SWALR")
-        lines = ["from torch.optim import SGD"]
-        if used:
-            names = f"from torch.optim.lr_scheduler import {', '.join(used)}"
-            wrapped = "\n    ".join(["from torch.optim.lr_scheduler import (", *(f"{name}," for name in used)]) + "\n)"
-            lines.append(names if len(names) < 79 else wrapped)
-        lines += ["from torch.optim.swa_utils import SWALR"] if "SWALR" in found else []
-        lines += ["", f"optimizer = SGD(model.parameters(), lr={self.lr!r}, momentum={MOMENTUM})"]
-        lines += [f"scheduler = {self.expression}"]
-        metric = "validation_loss" if "ReduceLROnPlateau(" in self.expression else ""
-        lines += [f"# and after every optimizer.step(): scheduler.step({metric})"]
-        return "\n".join(lines)
 
 
 def design(values: Mapping, own: Mapping[str, Callable]) -> Design:
-    """The design that the lab's controls describe; `own` are the student's schedulers, name → factory."""
+    """The design that the lab's controls describe.
+
+    `values` are those of the controls, by their names: "scheduler", "StepLR gamma", "2nd LinearLR total_iters", …;
+    `own` are the student's schedulers, name → factory.
+    """
     main, partner = values["scheduler"], values["partner"]
-    first = f"own[{main!r}](optimizer)" if main in own else _call(main, KNOBS, values, "")
+    first = Part(main, own[main], own=True) if main in own else _part(main, KNOBS, values, "")
     if values["compose"] == ALONE:
-        return Design(values["lr"], first)
-    second = _call(partner, PARTNERS, values, "2nd ")
-    pair = [second, first] if values["compose"] == AFTER else [first, second]
-    listed = textwrap.indent("\n".join(f"{each}," for each in pair), " " * 8)
-    if values["compose"] == TIMES:
-        return Design(values["lr"], f"ChainedScheduler(\n    [\n{listed}\n    ]\n)")
-    milestones = f"    milestones=[{values['milestone']}],"
-    return Design(values["lr"], f"SequentialLR(\n    optimizer,\n    [\n{listed}\n    ],\n{milestones}\n)")
+        return Design(values["lr"], (first,))
+    second = _part(partner, PARTNERS, values, "2nd ")
+    return Design(
+        values["lr"],
+        (second, first) if values["compose"] == AFTER else (first, second),
+        None if values["compose"] == TIMES else values["milestone"],
+    )
 
 
-def _call(name: str, knobs: Mapping[str, Mapping], values: Mapping, prefix: str) -> str:
-    chosen = {knob: values[f"{prefix}{name} {knob}"] for knob in knobs[name]}
-    if name == "LambdaLR":
-        arguments = "lr_lambda=lambda step: " + chosen["lr_lambda"].format(k=chosen["k"])
-    elif name in _WRITTEN:
-        arguments = _WRITTEN[name].format(**chosen)
-    else:
-        arguments = ", ".join(f"{knob}={value!r}" for knob, value in chosen.items())
-    if len(name) + len(arguments) < 55:
-        return f"{name}(optimizer, {arguments})"
-    lines = "\n".join(textwrap.wrap(f"optimizer, {arguments},", 66))  # no argument of such a long call has a blank
-    return f"{name}(\n{textwrap.indent(lines, ' ' * 4)}\n)"
+def _part(name: str, knobs: Mapping[str, Mapping], values: Mapping, prefix: str) -> Part:
+    arguments = {knob: values[f"{prefix}{name} {knob}"] for knob in knobs[name]}
+    if name in _ARGUMENTS:
+        arguments = _ARGUMENTS[name](*arguments.values())
+    return Part(name, _CLASSES[name], tuple(arguments.items()))
+
+
+# Where the sliders are not the arguments: what follows from the sliders, in their order.
+_ARGUMENTS: dict[str, Callable[..., dict]] = {
+    "MultiStepLR": lambda first, second, gamma: {"milestones": (first, second), "gamma": gamma},
+    "LambdaLR": lambda rule, k: {"lr_lambda": Rule(rule.format(k=k), partial(_RULES[rule], k))},
+    "MultiplicativeLR": lambda factor, start: {
+        "lr_lambda": Rule(f"{factor} if step > {start} else 1", lambda step: factor if step > start else 1)
+    },
+}
