@@ -71,6 +71,7 @@ class ClippedSGD(optim.SGD):
 
     @torch.no_grad()
     def step(self, closure=None):
+        """As torch's SGD; each `p.grad` is the same tensor afterwards."""
         loss = None if closure is None else torch.enable_grad()(closure)()
         whole = [(p, p.grad, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
         if any(g.is_sparse or g.is_complex() for _, g, _ in whole):

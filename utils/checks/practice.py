@@ -164,6 +164,7 @@ _MISTAKES = (  # each replaces parts of _accumulated()
 @check
 def check_accumulate(candidate: Callable) -> str:
     """Judge `accumulate(model, optimizer, pieces)`: one optimizer step, equal to that on all rows at once."""
+    seen = []
     for sizes in _PIECES:
         model, x, y = _linear(sum(sizes))
         pieces = list(zip(x.split(sizes), y.split(sizes), strict=True))
@@ -178,6 +179,8 @@ def check_accumulate(candidate: Callable) -> str:
         if outcome.problem:
             raise Wrong(outcome.problem)
         after = [p.detach().clone() for p in model.parameters()]
+        _put(model, start)
+        seen.append((model, pieces, after))
         if _close(after, truth):
             continue
         where = f"With pieces of {', '.join(map(str, sizes))} rows"
@@ -186,9 +189,8 @@ def check_accumulate(candidate: Callable) -> str:
         old = [t - 1.0 for t in truth]
         if _close(after, old):
             raise Wrong(f"{where} the step also holds the gradient of an earlier step: `zero_grad()` comes first.")
-        _put(model, start)
         for mistake in _MISTAKES:
-            if _close(after, _accumulated(model, pieces, **mistake.does)):
+            if all(_close(reached, _accumulated(*run, **mistake.does)) for *run, reached in seen):
                 raise Wrong(f"{where} the step is not that of the large batch. {mistake.message}")
         gap = max(float((a - t).abs().max()) for a, t in zip(after, truth, strict=True))
         raise Wrong(f"{where} the step is not that of the large batch: parameters differ by up to {gap:.2g}.")

@@ -65,6 +65,7 @@ class Reader(nn.Module):
         nn.init.eye_(self.recur.weight_hh_l0)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The logits of the letter that follows each letter of x, int64 (rows, n)."""
         return self.write(self.recur(self.read(x))[0])
 
 

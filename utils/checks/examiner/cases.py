@@ -43,6 +43,7 @@ class Case:
     hint: str = ""
 
     def parameters(self) -> list[Tensor]:
+        """Where they start, one tensor of `dtype` for each of `shapes`; the same in every run."""
         draw = torch.Generator().manual_seed(1)
         # Drawn on [-1, 1] in float64 so that every dtype starts from about the same point.
         points = [self.start * (2 * torch.rand(s, dtype=torch.float64, generator=draw) - 1) for s in self.shapes]
@@ -71,6 +72,7 @@ class Case:
         return max(1, steps // 2) if self.event == "late" and i == len(self.shapes) - 1 else 0
 
     def factor(self, i: int) -> float:
+        """What the lr of parameter i's group is multiplied by."""
         return self.lrs[i] if self.lrs else 1.0
 
     def of_matrices(self) -> "Case":
