@@ -1,5 +1,6 @@
 """Lab 3 without a browser: the code to copy makes the curve that is drawn, and training is plain training."""
 
+import ast
 import asyncio
 import html
 import re
@@ -709,3 +710,23 @@ def test_code_is_short_enough_for_its_box(lab):
         with lab.hold():
             lab.set(**setting)
         assert max(map(len, code(lab).splitlines())) <= 79
+
+
+def test_the_code_imports_what_it_uses_and_nothing_else(lab):
+    for setting in random_settings(lab, 60):
+        with lab.hold():
+            lab.set(**setting)
+        nodes = list(ast.walk(ast.parse(code(lab))))
+        imported = [name.name for node in nodes if isinstance(node, ast.ImportFrom) for name in node.names]
+        called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+        assert len(set(imported)) == len(imported) and set(imported) == called
+
+
+@pytest.mark.parametrize("scheduler", ["LambdaLR", "MultiplicativeLR", "MultiStepLR"])
+def test_a_function_or_a_list_among_the_arguments_does_not_start_the_training_anew(lab, scheduler):
+    move(lab, scheduler=scheduler)
+    lab.finish()
+    assert "Its training: validation loss" in alt(lab)
+    move(lab, scheduler="StepLR", log=True)
+    move(lab, scheduler=scheduler, log=False)
+    assert "Its training: validation loss" in alt(lab)

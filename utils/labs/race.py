@@ -64,10 +64,10 @@ class _Lane:
 
     def entry(self, course: Course) -> Entry:
         """What is seen of this racer on this course, at its present setting."""
-        lr, curve = self.lr.value, self._curve
-        if self._tuned_for != (course, self._setting()):
-            curve = np.empty(0)  # an old one would be wrong
-        return Entry(self.racer.name, lr, self._run(course, lr, self._setting()) if self.on.value else None, curve)
+        lr, setting = self.lr.value, self._setting()
+        outcome = self._run(course, lr, setting) if self.on.value else None
+        curve = self._curve if self._tuned_for == (course, setting) else np.empty(0)  # an old one would be wrong
+        return Entry(self.racer.name, lr, outcome, curve)
 
     def tune(self, course: Course) -> None:
         """Move lr to the best of TRIED: as far down as the picture shows, and of several the smallest."""

@@ -80,6 +80,7 @@ class Course:
 
     @property
     def surface(self) -> Surface:
+        """The problem's."""
         return PROBLEMS[self.problem][0]
 
 

@@ -29,6 +29,7 @@ class Runs(dict):
         self._wanted, self._work, self._timer, self._shown = (), {}, None, 0.0
 
     def want(self, designs: tuple[Hashable, ...]) -> None:
+        """Have these trained, in this order, once no others have been wanted for a moment. Each has a Run at once."""
         with self._lock:
             if designs == self._wanted:
                 return
@@ -42,7 +43,7 @@ class Runs(dict):
             self._later(REST)
 
     def finish(self) -> None:
-        """Train all that is wanted, now; for a picture that is stored."""
+        """Train all that is wanted, now, and notify once; for a picture that is stored."""
         with self._lock:
             if self._work:
                 self._go_on(float("inf"))
