@@ -11,8 +11,8 @@
     python3 workshop.py refresh [NUMBER ...]                    run notebooks again and store what they show
 
 After the first start `python3 workshop.py present --help`, and so on, lists all options of a command.
-The first start takes minutes: it installs requirements.txt into .venv, or into the virtual environment that is active.
-Later starts take no time, until requirements.txt or pyproject.toml changes.
+The first start takes minutes: it installs requirements.txt into .venv, or into the virtual environment that is active,
+and what that needs in its turn as requirements.lock says. Later starts take no time, until one of them changes.
 """
 
 # Standard library only, and no syntax newer than Python 3.6: an old Python must get so far as to say that it is old.
@@ -31,6 +31,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 OLDEST = (3, 11)  # as in pyproject.toml
+INSTALLED_BY = ("requirements.lock", "requirements.txt", "pyproject.toml")
 FIRST_INSTALL_GB = 3  # all packages with the CPU build of torch, and what pip downloads on the way
 COPY_OPTIONS = ("--fresh", "--live", "--originals")  # of lab; tools/copies.py knows what they mean
 SETTINGS = {  # folder in the environment → what JupyterLab reads there; news_url alone does not stop it asking for news
@@ -101,7 +102,7 @@ def version(python):
 
 def fingerprint(python):
     """What an installation depends on; the folder counts, for `utils` is imported from where it was installed."""
-    contents = [(HERE / name).read_text(encoding="utf-8") for name in ("requirements.txt", "pyproject.toml")]
+    contents = [path.read_text(encoding="utf-8") for path in map(HERE.joinpath, INSTALLED_BY) if path.is_file()]
     return hashlib.sha256("\0".join([version(python), str(HERE), str(SETTINGS), *contents]).encode()).hexdigest()
 
 
@@ -134,7 +135,7 @@ def is_ready():
 
 
 def set_up():
-    """Make the environment what requirements.txt and pyproject.toml ask for; return its Python."""
+    """Make the environment what the files in INSTALLED_BY ask for; return its Python."""
     active, env, python, stamp = environment()
     if not is_ready():
         first = not ask(python, "-c", "from importlib.metadata import version as v; print(v('torch'))")
@@ -150,7 +151,11 @@ def set_up():
             step(f"Making the environment {env}", sys.executable, "-m", "venv", "--clear", env)
         stamp.unlink(missing_ok=True)  # until pip is done, what is installed is neither the old nor the new
         what = f"Installing the packages into {env}" + (": this takes minutes, once" if first else "")
-        step(what, python, *"-m pip install --disable-pip-version-check -r requirements.txt -e .".split())
+        install = [python, *"-m pip install --disable-pip-version-check".split()]
+        if (HERE / "requirements.lock").is_file():  # all but torch, whose builds have hashes of their own
+            step(what, *install, *"--no-deps --require-hashes -r requirements.lock".split())
+            what = "Installing torch and the workshop itself"
+        step(what, *install, *"-r requirements.txt -e .".split())
         for folder, setting in SETTINGS.items():
             (env / folder).mkdir(parents=True, exist_ok=True)
             (env / folder / "workshop.json").write_text(json.dumps(setting))

@@ -1,5 +1,6 @@
 """The wheel house: pip itself downloads, resolves and installs, from a folder of tiny wheels in place of an index."""
 
+import hashlib
 import os
 import shutil
 import zipfile
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.test_launcher import BACKEND, start, write_copy
+from tests.tools.test_launcher import BACKEND, installed, start, write_copy
 from tools import wheels
 
 
@@ -138,3 +139,18 @@ def test_the_note_names_every_kind_of_machine(tmp_path):
     note = wheels.note(Path(tmp_path))
     assert "    cp311 manylinux_2_28_x86_64\n    cp312 macosx_11_0_arm64\n" in note
     assert "2 files, 3 MB" in note and "PIP_NO_INDEX=1 PIP_FIND_LINKS=wheels python3 workshop.py lab" in note
+
+
+def test_the_lock_decides_which_version_is_installed_and_a_file_with_another_hash_is_refused(index, workshop):
+    (wheel,) = index.glob("helper-1-*.whl")
+    right, other = hashlib.sha256(wheel.read_bytes()).hexdigest(), hashlib.sha256(b"").hexdigest()
+    lock = workshop / "requirements.lock"
+    lock.write_text(f"helper==1 --hash=sha256:{other}\n")
+    refused = start(workshop, "lab", PIP_FIND_LINKS=index.as_uri())
+    assert refused.code == 2 and refused.handed is None and "hash" in refused.err.lower()
+    lock.write_text(f"helper==1 --hash=sha256:{right}\n")
+    ran = start(workshop, "lab", PIP_FIND_LINKS=index.as_uri())
+    assert ran.code == 0 and installed(workshop / ".venv", "helper")  # version 1; without the lock it would be 2
+    assert "Installing" not in start(workshop, "lab", PIP_FIND_LINKS=index.as_uri()).out
+    lock.write_text(f"helper==1 --hash=sha256:{right}\n# changed\n")
+    assert "Installing" in start(workshop, "lab", PIP_FIND_LINKS=index.as_uri()).out
