@@ -6,7 +6,7 @@
     python3 workshop.py present NUMBER                          show a lesson as live slides, on which the labs work
     python3 workshop.py slides [NUMBER ...]                     write the slides into files that need no network
     python3 workshop.py wheels FOLDER                           fetch all packages, for a class without network
-    python3 workshop.py test [-- pytest arguments]              run every test
+    python3 workshop.py test [NUMBER ...] [--quick]             run every test, or a lesson's; quick: without a browser
     python3 workshop.py bench                                   measure how fast the labs and all the rest are
     python3 workshop.py refresh [NUMBER ...]                    run notebooks again and store what they show
 
@@ -82,8 +82,12 @@ def module(name, *by_default):
     return lambda words, extra: ["-m", name, *(words + extra or by_default)]
 
 
+def test(words, extra):
+    return ["-m", "tools.proof", *words, *(["--", *extra] if extra else [])]
+
+
 COMMANDS = {"lab": lab, "present": module("tools.deck.present"), "slides": module("tools.deck.slides")}
-COMMANDS.update(wheels=module("tools.wheels"), test=module("pytest", "-n", "auto"), bench=module("tests.benchmarks"))
+COMMANDS.update(wheels=module("tools.wheels"), test=test, bench=module("tests.benchmarks"))
 COMMANDS.update(refresh=module("tools.refresh"))
 HELP = ("-h", "--help")
 

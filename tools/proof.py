@@ -22,12 +22,18 @@ def tests_of(lesson: Path, *, root: Path = ROOT) -> list[str]:
     cells = json.loads(lesson.read_text(encoding="utf-8"))["cells"]
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     called = [getattr(checks, name) for name in re.findall(r"\b(check_\w+)\(", code) if name in checks.__all__]
-    wanted = [f"tests/checks/**/test_{each.__module__.rpartition('.')[2]}.py" for each in called]
+    wanted = [_mirror(each.__module__) for each in called]
     shown = [getattr(labs, name) for name in re.findall(r"\blabs\.(\w+)\(", code)]
     wanted += [f"tests/labs/test_{each.__module__.split('.')[2]}*.py" for each in shown]
     wanted = dict.fromkeys(wanted)
     found = [path for pattern in wanted for path in sorted(root.glob(pattern))]
     return [str(path.relative_to(root)) for path in (lesson, *found)]
+
+
+def _mirror(module: str) -> str:
+    """Where the tests of a module of utils stand: utils.checks.concepts → tests/checks/test_concepts.py."""
+    _utils, *rooms, name = module.split(".")
+    return "/".join(["tests", *rooms, f"test_{name}.py"])
 
 
 def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:

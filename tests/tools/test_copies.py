@@ -25,10 +25,8 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.support.jupyter_page import NotebookPage, jupyter_lab, missing
+from tests.support.jupyter_page import NotebookPage, jupyter_lab
 from tools import copies
-from tools.browser import NoBrowser
-from tools.browser import browser as chromium
 from tools.copies import CopyTrouble, prepare, student_copy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -769,31 +767,28 @@ def test_jupyterlab_starts_without_a_warning(workshop):
     assert not [line for line in said if "Warning" in line]
 
 
-def test_a_copy_opens_runs_and_leads_to_the_next_copy(tmp_path):
+def test_a_copy_opens_runs_and_leads_to_the_next_copy(browser, tmp_path):
     root = tmp_path / "notebooks"  # what this JupyterLab sees: a workshop in which only the notebooks are real
     for folder in ("notebooks", "assets"):
         shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns(".*"))
     before = files(root / "notebooks")
     prepare(root=root)
     start_here = own(root, "00-start-here")
-    try:
-        with chromium() as browser, jupyter_lab(tmp_path) as jupyter:
-            opened = NotebookPage.open(browser, jupyter, "my-work/00-start-here.ipynb")
-            page = opened.page
-            assert page.locator(".jp-Notebook .jp-OutputArea-output").count() == 0
-            opened.run_all()
-            page.get_by_text("Not yet: replace the").wait_for(timeout=60_000)  # the last cell with an output
-            opened.save(start_here)
-            saved = read_when_saved(start_here)
-            assert saved["cells"][3]["outputs"] and saved["metadata"]["workshop"] == {
-                "made_from": copies.fingerprint(copies.read(ROOT / "notebooks/00-start-here.ipynb"))
-            }
-            assert prepare("00-start-here", root=root) == []
+    with jupyter_lab(tmp_path) as jupyter:
+        opened = NotebookPage.open(browser, jupyter, "my-work/00-start-here.ipynb")
+        page = opened.page
+        assert page.locator(".jp-Notebook .jp-OutputArea-output").count() == 0
+        opened.run_all()
+        page.get_by_text("Not yet: replace the").wait_for(timeout=60_000)  # the last cell with an output
+        opened.save(start_here)
+        saved = read_when_saved(start_here)
+        assert saved["cells"][3]["outputs"] and saved["metadata"]["workshop"] == {
+            "made_from": copies.fingerprint(copies.read(ROOT / "notebooks/00-start-here.ipynb"))
+        }
+        assert prepare("00-start-here", root=root) == []
 
-            page.get_by_role("link", name="01 · Optimizer concepts").click()
-            page.wait_for_url("**/lab/tree/my-work/01-optimizer-concepts.ipynb*", timeout=60_000)
-            page.get_by_role("heading", name="01 · Optimizer concepts").wait_for(timeout=60_000)
-            page.locator("img.lab-still-edge").last.wait_for(state="attached", timeout=60_000)
-    except NoBrowser as reason:
-        missing(str(reason))
+        page.get_by_role("link", name="01 · Optimizer concepts").click()
+        page.wait_for_url("**/lab/tree/my-work/01-optimizer-concepts.ipynb*", timeout=60_000)
+        page.get_by_role("heading", name="01 · Optimizer concepts").wait_for(timeout=60_000)
+        page.locator("img.lab-still-edge").last.wait_for(state="attached", timeout=60_000)
     assert files(root / "notebooks") == before

@@ -26,7 +26,7 @@ import pytest
 
 WORKSHOP = Path(__file__).resolve().parents[2] / "workshop.py"
 REAL = [f"tools/{name}.py" for name in ("__init__", "copies", "files", "notebooks")]
-STAND_INS = ["jupyterlab.py", "pytest.py", *(f"tools/{name}.py" for name in ("refresh", "wheels"))]
+STAND_INS = ["jupyterlab.py", "pytest.py", *(f"tools/{name}.py" for name in ("proof", "refresh", "wheels"))]
 STAND_INS += ["tools/deck/present.py", "tools/deck/slides.py"]
 LESSON = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 WINDOWS = os.name == "nt"
@@ -334,8 +334,9 @@ def test_copies_that_cannot_be_made_are_told(twin):
         (["slides"], "slides.py", []),
         (["slides", "1", "02b"], "slides.py", ["1", "02b"]),
         (["wheels", "a folder"], "wheels.py", ["a folder"]),
-        (["test"], "pytest.py", ["-n", "auto"]),
-        (["test", "--", "-k", "a or b"], "pytest.py", ["-k", "a or b"]),
+        (["test"], "proof.py", []),
+        (["test", "01", "--quick"], "proof.py", ["01", "--quick"]),
+        (["test", "--", "-k", "a or b"], "proof.py", ["--", "-k", "a or b"]),
         (["refresh"], "refresh.py", []),
         (["refresh", "1", "2", "--", "--verbose"], "refresh.py", ["1", "2", "--verbose"]),
     ],
