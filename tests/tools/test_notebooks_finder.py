@@ -87,3 +87,11 @@ def test_only_its_metadata_make_an_output_a_still(metadata):
     html = {"text/html": '<img class="lab-still">'}
     assert not is_still({"data": html, "metadata": metadata}) and not is_still({"output_type": "stream"})
     assert is_still({"data": {}, "metadata": {"workshop": {"role": notebooks.STILL}}})
+
+
+def test_no_tool_reads_a_role_from_prose_or_markup():
+    tools, deck = notebooks.NOTEBOOKS.parent / "tools", notebooks.NOTEBOOKS.parent / "assets" / "deck"
+    for path in [*tools.rglob("*.py"), *deck.glob("*.js"), *deck.glob("*.j2")]:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"\*\*Predict|[\"']Predict|What you saw|WidgetCheck|labs\\\.", text), path
+        assert path.name == "notebooks.py" or "lab-still" not in text, path  # for style alone, in deck.css

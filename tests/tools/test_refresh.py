@@ -17,6 +17,7 @@ from PIL import Image
 
 from tests.support.nbval_extension import picture_differences
 from tools import refresh
+from tools.notebooks import is_still
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -166,6 +167,16 @@ def test_what_was_saved_meanwhile_is_not_lost(tmp_path):
     with pytest.raises(refresh.RefreshError, match="was saved while it ran"):
         refresh.refresh(path)
     assert path.read_text().endswith("} ")
+
+
+def test_the_picture_of_a_lab_keeps_its_role(tmp_path):
+    """The lab writes it, tools read it, and a refresh in between must not lose it."""
+    path = tmp_path / "01-a-lab.ipynb"
+    write(path, "from utils import labs", "labs.find_edge(steps=5)")
+    assert refresh.refresh(path)
+    shown = json.loads(path.read_text(encoding="utf-8"))["cells"][-1]["outputs"]
+    assert [is_still(output) for output in shown] == [True, False]
+    assert "<img" in "".join(shown[0]["data"]["text/html"])
 
 
 def test_command_line(tmp_path, capsys, monkeypatch):

@@ -1,9 +1,14 @@
-"""Slides from the notebooks.
+"""Slides from the notebooks: the templates, scripts and styles lie in assets/deck.
 
-page       the template's exporter, and all that goes into a page
-frames     a lab that moves without a kernel
-pdf        a deck on paper, through a browser
-slides     the command that writes files which need no network
-present    the command that shows a live deck: server (one kernel, Voilà's widgets), live_cells (which cells run for
-           the labs), live_page (the page), code_mode (JupyterLab's deck mode, on a copy)
+slides         the command that writes files which need no network
+page           the template's exporter, and all that goes into a page
+frames         a lab that moves without a kernel
+pdf            a deck on paper, through a browser
+
+present        the command that shows a live deck
+server         its server: one kernel, one page
+voila_parts    what it takes from Voilà and jupyter_server
+live_page      its page, with a place for every widget
+
+needed_cells   which cells run so that the labs do; for both kinds of decks
 """

@@ -489,6 +489,33 @@ def test_what_is_too_long_is_split_and_nothing_is_lost(browser, tmp_path):
         deck.page.context.close()
 
 
+def test_a_paragraph_stands_out_by_the_tag_of_its_cell(browser, tmp_path):
+    cells = [
+        ("# A title", []),
+        ("## One\n\n**The problem:** it is hard.\n\nSome text.\n\n**Guess:** how hard?", ["predict"]),
+        ("**It was hard.** Very.\n\n**Guess again:** and now?", ["reveal", "predict"]),
+        ("**Predict:** these words have no tag.\n\n**What you saw.** Nor have these.", []),
+        ("In the middle. **Predict:** what now?", ["predict"]),
+        ("**In short.** That is all.\n\n**More.** Or not.", ["reveal"]),
+    ]
+    made = [
+        nbformat.v4.new_markdown_cell(
+            text, id=f"cell-{i}", metadata={"slideshow": {"slide_type": "fragment" if i > 1 else "slide"}, "tags": tags}
+        )
+        for i, (text, tags) in enumerate(cells)
+    ]
+    notebook = tmp_path / "notebooks" / "07-made-up.ipynb"
+    notebook.parent.mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=made), notebook)
+    deck = Deck.open(browser, slides.write_deck(notebook, tmp_path), nbformat.read(notebook, as_version=4))
+    try:
+        for kind, begins in {"predict": ["Guess:", "Guess again:"], "saw": ["It was hard.", "In short."]}.items():
+            found = deck.page.locator(f".slides .deck-{kind}").all_text_contents()
+            assert len(found) == len(begins) and all(map(str.startswith, found, begins)), found
+    finally:
+        deck.page.context.close()
+
+
 def test_pictures_beside_the_notebooks_are_inside(browser, tmp_path):
     (tmp_path / "assets").mkdir()
     picture = (slides.ROOT / "assets" / "lab-1.png").read_bytes()
