@@ -4,6 +4,7 @@ import copy
 import math
 import time
 import warnings
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -33,8 +34,12 @@ from torch.optim.lr_scheduler import (
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.optim.swa_utils import SWALR
 
+from utils.descent import descend
 from utils.reference.schedulers import METRICS, STEPS, example, scheduler_classes
-from utils.schedules import lr_curve, momentum_curve
+from utils.schedules import lr_curve, momentum_curve, needs_metric
+from utils.surfaces import ravine
+from utils.sweeps import sweep
+from utils.training import train
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -531,3 +536,60 @@ def test_steps_must_be_a_whole_number():
     with pytest.raises(TypeError, match="integer"):
         lr_curve(example("StepLR"), 10.0)
     assert lr_curve(example("StepLR"), np.int64(1)).tolist() == [1]
+
+
+class Heir(ReduceLROnPlateau):
+    """A plateau that hands on whatever it is given, as a student's may."""
+
+    def step(self, *args):
+        return super().step(*args)
+
+
+class Own(LRScheduler):
+    """Halves lr where the metric is above 1; it is no plateau, but asks for a metric as well."""
+
+    def __init__(self, optimizer):  # torch's own would call `step` without the metric
+        self.optimizer = optimizer
+
+    def step(self, metric):
+        self.optimizer.param_groups[0]["lr"] *= 0.5 if metric > 1 else 1
+
+
+class Obliging(LRScheduler):
+    def step(self, metric=None, *rest):
+        """It takes a metric and needs none."""
+
+
+@pytest.mark.parametrize(
+    ("made", "needs"), [(ReduceLROnPlateau, True), (Heir, True), (Own, True), (Obliging, False), (StepLR, False)]
+)
+def test_whose_step_needs_a_metric(made, needs):
+    assert needs_metric(made) is needs
+
+
+@pytest.mark.parametrize("make", [partial(Heir, patience=0, factor=0.5), Own])
+def test_what_needs_a_metric_gets_it_everywhere(make):
+    metrics = [3.0, 3.0, 3.0, 0.5]
+    drawn = lr_curve(make, 4, lr=1.0, metrics=metrics)
+    assert drawn[-1] < 1
+    flat = replace(ravine(10), loss=lambda x, y: 3.0 + 0 * x)
+    walked = descend(flat, partial(optim.SGD, lr=1.0), 4, make_scheduler=make).lr
+    np.testing.assert_allclose(walked, lr_curve(make, 4, lr=1.0, metrics=[3.0] * 4))
+    with pytest.raises(ValueError, match="cannot be swept: it watches one loss"):
+        sweep(
+            optim.SGD,
+            lambda _: {"w": torch.ones(1)},
+            lambda p, _: p["w"].sum(-1),
+            2,
+            lrs=[1],
+            seeds=[0, 1],
+            make_scheduler=make,
+        )
+    model = torch.nn.Linear(1, 1)
+    optimizer = optim.SGD(model.parameters(), lr=1.0)
+    batches = [(torch.ones(2, 1), torch.full((2, 1), 100.0))]
+    with pytest.raises(ValueError, match="waits for the test loss"):
+        train(model, optimizer, (batches, batches), 1, scheduler=make(optimizer), per="iteration")
+    optimizer.param_groups[0]["lr"] = 1e-6
+    history = train(model, optimizer, (batches, batches), 3, scheduler=make(optimizer))
+    assert history.lr[-1] < 1e-6

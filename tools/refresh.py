@@ -44,6 +44,7 @@ class RunningPython(KernelSpecManager):
     """Knows one kernel, the Python that runs this: a `python3` installed elsewhere on the machine is never taken."""
 
     def get_kernel_spec(self, kernel_name):
+        """The same kernel whatever its name."""
         return self.kernel_spec_class(
             resource_dir=ipykernel.kernelspec.RESOURCES, **ipykernel.kernelspec.get_kernel_dict()
         )

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler
 
 from utils.internals.torch_steps import step_without_profiler
+from utils.schedules import needs_metric
 from utils.surfaces import Surface
 
 FAR = 1e6  # a coordinate beyond this has left every surface; stopping there keeps inf and nan out of the arithmetic
@@ -53,14 +54,14 @@ def descend(
 
     The two coordinates are one float64 parameter of shape (2,). Its gradient is the surface's closed form plus, if
     `noise` is not 0, Gaussian noise of that standard deviation; the same seed gives every optimizer the same noise. A
-    scheduler made by `make_scheduler` is stepped after each step; ReduceLROnPlateau is given the loss.
+    scheduler made by `make_scheduler` is stepped after each step; one that needs a metric is given the loss.
 
     Raises ValueError for a bad argument. What torch raises for a bad optimizer setting passes through, and so does its
     refusal of optimizers that cannot take a dense 1-D parameter (Muon, SparseAdam).
     """
     parameter, optimizer = _at_the_start(surface.start if start is None else start, make_optimizer, steps, noise)
     scheduler = make_scheduler(optimizer) if make_scheduler else None
-    wants_loss = isinstance(scheduler, ReduceLROnPlateau)
+    wants_loss = scheduler is not None and needs_metric(type(scheduler))
     wants_closure = requires_closure(optimizer)
     take_step = optimizer.step if scheduler else step_without_profiler(optimizer)
 

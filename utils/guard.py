@@ -4,7 +4,6 @@
 """
 
 import ast
-import dis
 import functools
 import html
 import inspect
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 
 import torch
 
+from utils.internals.errors import in_short, raised_in, text_of
 from utils.internals.process_state import as_it_was
 from utils.internals.running import Stop, run_limited
 from utils.internals.snapshots import same, snapshot
@@ -174,10 +174,12 @@ def check(judge: Callable[[object], str]) -> Callable[[object], Verdict]:
 
 
 def not_yet(where: str) -> str:
+    """What a check says of an exercise that is not begun; `where` names the function or variable."""
     return f"Not yet: replace the `...` in {where} and run the cell again."
 
 
 def name_of(function) -> str:
+    """How a message calls what a student handed over."""
     name = _attribute(function, "__name__")
     return f"`{name}`" if isinstance(name, str) and name != "<lambda>" else "your function"
 
@@ -190,19 +192,6 @@ def has_placeholder(function) -> bool:
         return False
     indices = {id(n) for s in ast.walk(tree) if isinstance(s, ast.Subscript) for n in ast.walk(s.slice)}
     return any(isinstance(n, ast.Constant) and n.value is ... and id(n) not in indices for n in ast.walk(tree))
-
-
-def text_of(error: BaseException) -> str:
-    """Type and text, of a length that can be searched."""
-    try:
-        text = str(error).strip()[:2000]
-    except Exception:
-        text = ""
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def in_short(error: str) -> str:
-    return error.split("\n")[0][:220]
 
 
 def _describe(error: BaseException, function, text: str) -> str:
@@ -222,12 +211,8 @@ def _is_stub(error: BaseException, function, text: str) -> bool:
     """
     if not isinstance(error, NotImplementedError) or text != type(error).__name__:
         return False
-    last = error.__traceback__
-    while last.tb_next:
-        last = last.tb_next
-    code = last.tb_frame.f_code
-    raised = code.co_code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]
-    return raised and code.co_filename == _file(function)
+    code = raised_in(error)
+    return code is not None and code.co_filename == _file(function)
 
 
 def _file(function) -> str | None:

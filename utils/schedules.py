@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from torch.optim import SGD, Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from utils.internals.torch_steps import note_as_stepped
 
@@ -91,9 +91,10 @@ def _run(key: str, make_scheduler, steps, *, lr, metrics, momentum=0.9) -> np.nd
 
 
 def needs_metric(scheduler_class: type[LRScheduler]) -> bool:
-    """Whether `step` must be given an argument."""
+    """Whether `step` must be given a metric, as that of ReduceLROnPlateau and of whatever is made of it."""
     _self, *parameters = inspect.signature(scheduler_class.step).parameters.values()
-    return any(p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
+    asked = any(p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
+    return asked or issubclass(scheduler_class, ReduceLROnPlateau)  # whose heirs may take `*args` and pass them on
 
 
 def _checked(metrics, count: int, name: str) -> list[float]:

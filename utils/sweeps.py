@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, optim
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler
 
 from utils.descent import requires_closure
+from utils.schedules import needs_metric
 
 Params = Mapping[str, Tensor]
 
@@ -195,8 +196,9 @@ def _checked_scheduler(make_scheduler, optimizer: Optimizer, lrs: list[float]) -
     if make_scheduler is None:
         return None
     scheduler = make_scheduler(optimizer)
-    if isinstance(scheduler, ReduceLROnPlateau):
-        raise ValueError("ReduceLROnPlateau cannot be swept: it watches one loss, and every replica has its own")
+    if needs_metric(type(scheduler)):
+        name = type(scheduler).__name__
+        raise ValueError(f"{name} cannot be swept: it watches one loss, and every replica has its own")
     # OneCycleLR's own base is a share of its peak, and the peak is what a grid tunes.
     if [group.get("max_lr", group["initial_lr"]) for group in optimizer.param_groups] != lrs:
         name = type(scheduler).__name__

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from utils.descent import requires_closure
+from utils.schedules import needs_metric
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -68,9 +68,9 @@ def train(
     """Train `model` in place for `epochs` passes over the first of `loaders`; test it on the second after each pass.
 
     `loaders` is a pair (train, test) of sized iterables of (x, y) batches. `scheduler` was built on `optimizer` and
-    steps once `per` "epoch" or "iteration"; ReduceLROnPlateau gets the test loss. `loss_fn(prediction, target)` is a
-    mean over rows: by default cross entropy for whole-number targets, squared error for floats. Raises ValueError if
-    these do not belong together.
+    steps once `per` "epoch" or "iteration"; one that needs a metric gets the test loss. `loss_fn(prediction, target)`
+    is a mean over rows: by default cross entropy for whole-number targets, squared error for floats. Raises ValueError
+    if these do not belong together.
     """
     check_parts(model, optimizer, scheduler, per, epochs)
     train_loader, test_loader = loaders
@@ -110,7 +110,7 @@ def train(
             train_loss[epoch] = total / rows
             test_loss[epoch], test_accuracy[epoch] = evaluate(model, test_loader, loss_fn=loss_fn)
             if scheduler is not None and per == "epoch":
-                scheduler.step(test_loss[epoch]) if isinstance(scheduler, ReduceLROnPlateau) else scheduler.step()
+                scheduler.step(test_loss[epoch]) if needs_metric(type(scheduler)) else scheduler.step()
     return history
 
 
@@ -136,6 +136,7 @@ def evaluate(model: nn.Module, loader, *, loss_fn: Loss | None = None) -> tuple[
 
 
 def loss_of(prediction: Tensor, target: Tensor, loss_fn: Loss | None) -> Tensor:
+    """The mean loss of a batch, 0-d: that of `loss_fn`, else cross entropy, or squared error for floats."""
     if loss_fn is not None:
         return loss_fn(prediction, target)
     return F.mse_loss(prediction, target) if target.is_floating_point() else F.cross_entropy(prediction, target)
@@ -171,8 +172,8 @@ def check_parts(model, optimizer, scheduler, per, epochs) -> None:
         raise ValueError(
             "scheduler built on another optimizer: it would change the lr of that one. Build it anew on this optimizer."
         )
-    if isinstance(scheduler, ReduceLROnPlateau) and per == "iteration":
-        raise ValueError("ReduceLROnPlateau waits for the test loss, known once an epoch: use per='epoch'")
+    if needs_metric(type(scheduler)) and per == "iteration":
+        raise ValueError(f"{type(scheduler).__name__} waits for the test loss, known once an epoch: use per='epoch'")
 
 
 # --- the progress bar ------------------------------------------------------------------------------------------------

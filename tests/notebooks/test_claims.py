@@ -5,7 +5,7 @@ The cells tagged `claim` hold the experiments and the asserts on their direction
 A run takes minutes, and the same code comes to the same result, since rounding does not depend on the machine. So
 claims.json keeps what came out, with a fingerprint of all that it depends on: the cells, the modules of utils that they
 import, and the versions of the packages. Where that has changed, the claims are run again here; store what comes out by
-`python -m tests.notebooks.test_claims`. Other seeds: `CLAIM_SEEDS=200,1300 python -m pytest tests/notebooks/test_claims.py`.
+`python -m tests.notebooks.test_claims`. Other seeds: CLAIM_SEEDS=200,1300 in the environment.
 """
 
 import ast

@@ -405,7 +405,7 @@ def exercises(path: Path) -> list[str]:
 
 def exercise_problems(notebook: Notebook, exercise: str) -> list[str]:
     """Run set-up, answer and check without Jupyter: the stub must fail its check in words, the solution must pass."""
-    from utils.checks.concepts import Verdict
+    from utils.checks import Verdict
 
     cells = {
         tag: cell for cell in notebook["cells"] if cell["metadata"].get("exercise") == exercise for tag in tags(cell)
@@ -496,7 +496,7 @@ def good() -> Notebook:
         ("lab", "code", "labs.find_edge()"),
         ("saw", "markdown", "**What you saw.** It came."),
         ("half-stub", "code", "def half(x): ..."),
-        ("half-check", "code", "from utils.checks.concepts import Verdict\n\nVerdict(half(4) == 2, 'half of 4 is 2')"),
+        ("half-check", "code", "from utils.checks import Verdict\n\nVerdict(half(4) == 2, 'half of 4 is 2')"),
         ("half-solution", "markdown", "<details><summary>Solution</summary>\n\n" + answer + "\n</details>"),
         ("end", "markdown", "### The `end`\n\n[the guide](README.md#a-guide-really)"),
     ]  # fmt: skip

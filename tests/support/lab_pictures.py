@@ -14,8 +14,8 @@ from itertools import chain
 import numpy as np
 from PIL import Image, ImageFilter
 from playwright.sync_api import expect
-from tests.support.lab_widgets import widgets_of
 
+from tests.support.lab_widgets import widgets_of
 from utils import labs
 
 # ---- Lab 1

@@ -47,12 +47,15 @@ class Formulas:
     """For a markdown renderer of nbconvert (or Voilà): formulas come out as SVG, and as MathML for who listens."""
 
     def block_math(self, body: str) -> str:
+        """HTML of a formula on lines of its own."""
         return formula(body, inline=False)
 
     def inline_math(self, body: str) -> str:
+        """HTML of a formula within a line."""
         return formula(body, inline=True)
 
     def latex_environment(self, name: str, body: str) -> str:
+        """HTML of a formula that stands in an environment, such as align."""
         return formula(rf"\begin{{{name}}}{body}\end{{{name}}}", inline=False)
 
 
@@ -75,12 +78,15 @@ class Renderer(Formulas, IPythonRenderer):
     """Markdown as it stands in the notebooks, with the pictures beside them, those in ../assets too, inside."""
 
     def image(self, text: str, url: str, title: str | None = None) -> str:
+        """HTML of a picture in Markdown; `url` starts at the folder of the notebook."""
         return with_pictures(super().image(text, url, title), Path(self.path))
 
-    def block_html(self, html: str) -> str:  # nbconvert's own embedding would close an open <details>
+    def block_html(self, html: str) -> str:
+        """HTML of a block as it stands: nbconvert's own embedding would close an open <details>."""
         return with_pictures(super().block_html(html), Path(self.path))
 
     def inline_html(self, html: str) -> str:
+        """HTML within a line, as it stands."""
         return with_pictures(super().inline_html(html), Path(self.path))
 
 
@@ -91,6 +97,7 @@ class DeckExporter(HTMLExporter):
 
     @property
     def default_config(self) -> Config:
+        """nbconvert's settings for HTML, without JupyterLab's style."""
         config = Config({"CSSHTMLHeaderPreprocessor": {"enabled": False}})  # JupyterLab's style, a megabyte
         config.merge(super().default_config)
         return config
@@ -100,6 +107,7 @@ class DeckExporter(HTMLExporter):
 
     @pass_context
     def markdown2html(self, context, source: str) -> str:
+        """HTML of a cell of text; the filter of this name in the template."""
         path = context.get("resources", {}).get("metadata", {}).get("path", "")
         attachments = context.get("cell", {}).get("attachments", {})
         renderer = Renderer(escape=False, path=path, exclude_anchor_links=True, attachments=attachments)
@@ -127,6 +135,7 @@ def deck_resources(notebook: NotebookNode, *, links: str = "") -> dict[str, str]
 
 @cache
 def style() -> str:
+    """All style of a deck: reveal.js, the fonts inside, and ours."""
     sheets = [REVEAL / "reset.css", REVEAL / "reveal.css", TEMPLATES / "deck" / "deck.css"]
     faces = [
         f'@font-face {{ font-family: "{family}"; font-weight: {weight}; font-style: {slope}; '
@@ -138,6 +147,7 @@ def style() -> str:
 
 @cache
 def script() -> str:
+    """All script of a deck: reveal.js, its speaker view, and ours, safe inside of a <script>."""
     scripts = [REVEAL / "reveal.js", REVEAL / "plugin" / "notes.js", TEMPLATES / "deck" / "deck.js"]
     code = "\n".join(path.read_text(encoding="utf-8") for path in scripts)
     return re.sub(r"</(?=script)", r"<\\/", code, flags=re.IGNORECASE)  # it would end the page's own script
@@ -178,5 +188,6 @@ def inside(src: str, folder: Path) -> Path:
 
 
 def data_uri(path: Path) -> str:
+    """The file as a data URI; OSError if it cannot be read."""
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -117,6 +117,7 @@ async def present(path: Path, *, ip: str, port: int, run_all: bool, browser: boo
 
 
 def say(text: str) -> None:
+    """Print a line at once, also where the terminal is a pipe."""
     print(text, flush=True)
 
 

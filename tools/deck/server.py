@@ -82,6 +82,7 @@ class Page(PageHandler):
 
     @allow_unauthenticated  # else Jupyter sends to a page for passwords, which there is none of
     def get(self) -> None:
+        """The page for who has the token; 403 for others."""
         if not self.current_user:
             raise HTTPError(403, "This deck needs its token: use the address that the terminal shows.")
         if self.get_query_argument("token", None):
@@ -99,6 +100,7 @@ class Progress(PageHandler):
 
     @allow_unauthenticated
     def get(self) -> None:
+        """JSON: ready or not, the share that is done, what is being done; 403 without the token."""
         if not self.current_user:
             raise HTTPError(403)
         deck = self.settings["deck"]

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from utils.checks.paths import close, count, first_difference, judge_shape, show, torch_path, vector
-from utils.guard import Mistake, Verdict, Wrong, call, check
+from utils.guard import Mistake, Wrong, call, check
 
-__all__ = ["Verdict", "check_gradient_descent", "check_one_step"]
+__all__ = ["check_gradient_descent", "check_one_step"]
 
 # --- one step ---------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from utils.guard import Wrong, call, check, in_short, same
+from utils.guard import Wrong, call, check
+from utils.internals.errors import in_short
+from utils.internals.snapshots import same
 
 __all__ = ["check_resume"]
 

@@ -51,6 +51,7 @@ class Batches:
         return self.order[self.place - self.batch_size : self.place]
 
     def state_dict(self) -> dict:
+        """The place in the pass, its order (int64, shape (rows,)), and the generator of the passes to come."""
         return {
             "rows": self.rows,
             "batch_size": self.batch_size,
@@ -60,6 +61,7 @@ class Batches:
         }
 
     def load_state_dict(self, state: dict) -> None:
+        """Go on where `state` was taken; ValueError if that had other rows or batches of another size."""
         if (state["rows"], state["batch_size"]) != (self.rows, self.batch_size):
             raise ValueError(
                 f"saved with {state['rows']} rows in batches of {state['batch_size']}, here are {self.rows} rows in "

@@ -65,6 +65,13 @@ def test_a_lab_brings_what_it_needs_and_nothing_else():
     assert live_cells(notebook) == [0, 3, 4, 5]
 
 
+def test_a_name_comes_from_the_last_cell_before_that_binds_it():
+    notebook = notebook_of("x = 1", "x = 2", "y = x", "x = 3", "def f():\n    return x", "x = 4", "print(y, f())", "x = 5")
+    assert needed_cells(notebook.cells, [6]) == [1, 2, 4, 5, 6]  # what a function reads is as it stands when it is called
+    assert needed_cells(notebook.cells, [4]) == [3, 4]
+    assert needed_cells(notebook.cells, [2, 3]) == [1, 2, 3]
+
+
 def test_what_varies_and_what_is_tagged_runs_too():
     notebook = notebook_of("a = 1", "b = 2", "print(a)", "print(b)", "print(3)", nbval_ignore_output=2, live=4)
     assert live_cells(notebook) == [0, 2, 4]

@@ -1,6 +1,5 @@
 """One optimizer led through something, guarded: what it did to the parameters, what else it did, and how it ended."""
 
-import dis
 import os
 import random
 import traceback
@@ -11,8 +10,10 @@ import numpy as np
 import torch
 
 from utils.checks.examiner.cases import Rows
-from utils.guard import Stop, call, in_short, text_of
+from utils.guard import call
+from utils.internals.errors import in_short, raised_in, text_of
 from utils.internals.process_state import as_it_was
+from utils.internals.running import Stop
 
 
 class Failed(Exception):
@@ -112,11 +113,7 @@ def _explain(error: BaseException, at: Attempt) -> None:
     others = (os.path.dirname(torch.__file__), os.path.dirname(os.__file__), os.path.dirname(__file__))
     own = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(others)]
     line = f" in `{own[-1].line}`" if own and own[-1].line else ""
-    last = error.__traceback__
-    while last.tb_next:
-        last = last.tb_next
-    raised = last.tb_frame.f_code.co_code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]
     text = text_of(error)
     at.error = f"{f'At step {at.step} it' if at.step else 'It'} raised `{in_short(text)}`{line}."
-    at.refused = raised and isinstance(error, Exception)
+    at.refused = raised_in(error) is not None and isinstance(error, Exception)
     at.unwritten = at.refused and text == NotImplementedError.__name__

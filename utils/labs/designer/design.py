@@ -21,6 +21,7 @@ class Rule:
     function: Callable[[int], float] = field(compare=False)
 
     def __call__(self, step: int) -> float:
+        """The factor at a step, from 0."""
         return self.function(step)
 
     def __repr__(self) -> str:
