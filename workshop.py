@@ -78,16 +78,12 @@ def lab(words, extra):
     return ["-m", "tools.copies", lesson.stem, *options, "--", *ours, *extra]
 
 
-def module(name, *by_default):
-    return lambda words, extra: ["-m", name, *(words + extra or by_default)]
-
-
-def test(words, extra):
-    return ["-m", "tools.proof", *words, *(["--", *extra] if extra else [])]
+def module(name, *between):
+    return lambda words, extra: ["-m", name, *words, *(between if extra else ()), *extra]
 
 
 COMMANDS = {"lab": lab, "present": module("tools.deck.present"), "slides": module("tools.deck.slides")}
-COMMANDS.update(wheels=module("tools.wheels"), test=test, bench=module("tests.benchmarks"))
+COMMANDS.update(wheels=module("tools.wheels"), test=module("tools.proof", "--"), bench=module("tests.benchmarks"))
 COMMANDS.update(refresh=module("tools.refresh"))
 HELP = ("-h", "--help")
 

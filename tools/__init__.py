@@ -7,5 +7,6 @@ refresh      runs notebooks and stores their outputs
 cheatsheet   the printable page
 browser      finds Chromium and starts it
 deck         slides: files that need no network, and a live deck on which the labs work
+proof        the tests, all or those of one lesson
 wheels       all packages in one folder, for a class without network
 """

@@ -448,7 +448,7 @@ def test_any_python_3_can_read_it_and_it_needs_only_the_standard_library():
     imports = {alias.name for node in ast.walk(finder) if isinstance(node, ast.Import) for alias in node.names}
     imports |= {node.module for node in ast.walk(finder) if isinstance(node, ast.ImportFrom)}
     assert imports and {name.split(".")[0] for name in imports} <= sys.stdlib_module_names
-    assert len(source.splitlines()) <= 190
+    assert len(source.splitlines()) <= 200  # it cannot be cut up: nothing is installed when it starts
 
 
 # JupyterLab itself

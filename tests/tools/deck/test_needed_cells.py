@@ -66,8 +66,16 @@ def test_a_lab_brings_what_it_needs_and_nothing_else():
 
 
 def test_a_name_comes_from_the_last_cell_before_that_binds_it():
-    notebook = notebook_of("x = 1", "x = 2", "y = x", "x = 3", "def f():\n    return x", "x = 4", "print(y, f())", "x = 5")
-    assert needed_cells(notebook.cells, [6]) == [1, 2, 4, 5, 6]  # what a function reads is as it stands when it is called
+    notebook = notebook_of(
+        "x = 1", "x = 2", "y = x", "x = 3", "def f():\n    return x", "x = 4", "print(y, f())", "x = 5"
+    )
+    assert needed_cells(notebook.cells, [6]) == [
+        1,
+        2,
+        4,
+        5,
+        6,
+    ]  # what a function reads is as it stands when it is called
     assert needed_cells(notebook.cells, [4]) == [3, 4]
     assert needed_cells(notebook.cells, [2, 3]) == [1, 2, 3]
 
