@@ -5,8 +5,6 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
-from tools.browser import FLAGS  # noqa: F401 - for tests/support/jupyter_page.py, until that uses tools/browser.py
-
 
 def open_deck(page: Page, deck: Path, query: str = "") -> Page:
     """Open a deck from its file and wait until its slides are laid out."""
