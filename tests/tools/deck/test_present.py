@@ -561,6 +561,7 @@ def lesson(root: Path, name: str, *sources: str) -> Path:
         (["07"], ["07-fails.ipynb", "cell-0", "ValueError: no way"]),
         (["08"], ["08-dies.ipynb", "kernel died"]),
         (["09"], ["09-missing.ipynb", "`unknown`", "--run-all"]),
+        (["10"], ["the picture /etc/hosts lies outside"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) and value[0][0].isdigit() else "",
 )
@@ -568,6 +569,7 @@ def test_trouble_is_told_in_one_line(tmp_path, arguments, expected):
     lesson(tmp_path, "07-fails.ipynb", "raise ValueError('no way\\nof running')")
     lesson(tmp_path, "08-dies.ipynb", "import os; os._exit(1)")
     lesson(tmp_path, "09-missing.ipynb", "import ipywidgets", "ipywidgets.IntSlider(unknown)")
+    lesson(tmp_path, "10-outside.ipynb", "from IPython.display import HTML", """HTML('<img src="/etc/hosts">')""")
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken = str(server.getsockname()[1])
         filled = [argument.format(taken=taken) for argument in [*arguments, "--no-browser"]]
