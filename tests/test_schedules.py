@@ -2,7 +2,6 @@
 
 import copy
 import math
-import time
 import warnings
 from dataclasses import replace
 from functools import partial
@@ -459,16 +458,6 @@ def test_global_state_is_untouched():
     assert not getattr(optimizer, "_opt_called", False)
     with pytest.warns(UserWarning, match=r"`lr_scheduler\.step\(\)` before `optimizer\.step\(\)`"):
         mine.step()
-
-
-def test_it_is_fast_enough_for_a_slider():
-    def seconds(make_scheduler):
-        start = time.perf_counter()
-        lr_curve(make_scheduler, 200)
-        return time.perf_counter() - start
-
-    for make_scheduler in (example("StepLR"), example("CosineAnnealingLR"), example("SequentialLR")):
-        assert min(seconds(make_scheduler) for _ in range(20)) < 0.005
 
 
 # ---- what is refused, and how

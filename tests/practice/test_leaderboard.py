@@ -4,7 +4,6 @@ import copy
 import dataclasses
 import random
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -200,13 +199,11 @@ def hostile(model, batches):
 def test_a_broken_recipe_gets_a_diagnosis(recipe, words, capsys, monkeypatch):
     monkeypatch.setattr(leaderboard, "reference_scores", lambda: {"a": Score("a", np.array([98.0, 98.5, 99.0]))})
     before, python = torch.get_rng_state(), random.getstate()
-    started = time.monotonic()
     board = board_of(recipe)
     assert words in board.said and board.said.startswith("✗ Not on the board") and board.against is None, board.said
     assert [s.label for s in board.scores] == ["a"]
     assert torch.equal(before, torch.get_rng_state()) and python == random.getstate()
     assert torch.get_default_dtype() == torch.float32 and torch.is_grad_enabled() and capsys.readouterr().out == ""
-    assert time.monotonic() - started < 20
     verdict = check_recipe(recipe)
     assert not verdict and words in verdict.message
 

@@ -177,7 +177,7 @@ def test_the_first_start_makes_the_environment_anew_and_hands_over(fresh):
 
 def test_the_next_start_only_asks_python_for_its_version(ready, tmp_path):
     """What takes time in a start is pip, and other processes; each costs what Python needs to start, or more."""
-    told = "lambda event, of: print('process', *of[1][1:2]) if event == 'subprocess.Popen' else None"
+    told = "lambda event, of: print('process', *of[1][1:2], flush=True) if event == 'subprocess.Popen' else None"
     ran = start(tmp_path, "lab", patch=f"import os, sys; os.chdir({str(ready)!r}); sys.addaudithook({told})")
     assert ran.handed and "Installing" not in ran.out
     assert re.findall(r"^process (.*)", ran.out, re.MULTILINE) == ["-ISc"]

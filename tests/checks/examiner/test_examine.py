@@ -653,18 +653,16 @@ def test_hostile_ones_get_a_verdict_and_leave_no_trace(name, monkeypatch):
     if "loops" in name:
         monkeypatch.setattr(examiner, "SECONDS", 0.3)
     candidate, said = HOSTILE[name]
-    before, start = the_process(), time.monotonic()
+    before = the_process()
     verdict = check_optimizer(candidate, SGD, steps=3)
-    assert time.monotonic() - start < 5
     assert the_process() == before
     assert not verdict and re.search(said, verdict.message), verdict.message
 
 
-def test_one_that_will_not_stop_gets_a_verdict_within_five_seconds(monkeypatch):
+def test_one_that_will_not_stop_gets_a_verdict_before_it_ends(monkeypatch):
     monkeypatch.setattr(examiner, "PATIENCE", 0)  # which is for busy machines
-    start = time.monotonic()
     verdict = check_optimizer(hostile(stubborn), SGD)
-    assert time.monotonic() - start < 5 and "stopped in step 1" in verdict.message
+    assert "stopped in step 1" in verdict.message  # who waits for its end would see the steps after it
 
 
 def test_where_the_reference_is_slow_the_candidate_may_be(monkeypatch):

