@@ -11,6 +11,8 @@ student wrote stays in `my-work/` whatever happens to the workshop's own noteboo
 
 JupyterLab empties a notebook's file before it writes it again, so an empty or torn copy may be one that is just being
 saved: it is never taken for a missing one.
+
+Longer than two screens: the three promises hold only together, and each has its own way to fail.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """Run what a student wrote: Verdict, Mistake, the decorator `check`, and `call`.
 
 `call` runs what a student wrote, whatever that is, and leaves the process as it was.
+Longer than two screens, since a check needs all of it: what may go wrong, and the sentence for each.
 """
 
 import ast

@@ -2,6 +2,7 @@
 
 Use the look once per notebook: `plt.style.use("utils.workshop")`. Each function notes on its axes what a reader would
 see there (as the axes' label, which matplotlib never draws); picture() gathers these notes into the alt text.
+Longer than two screens, so that whoever looks for a figure looks in one place.
 """
 
 import base64
@@ -106,7 +107,7 @@ def sparkline(values: np.ndarray) -> bytes:
     ax.set(xlim=(-5 / 230 * last, 235 / 230 * last), ylim=(-5 / 62 * top, 67 / 62 * top))
     ax.axis("off")
     pixels = io.BytesIO()
-    figure.savefig(pixels, format="png")
+    figure.savefig(pixels, format="png", dpi=figure.dpi)  # whatever the style in use asks for
     return reduced(pixels.getvalue(), colors=16)
 
 

@@ -1,4 +1,7 @@
-"""The plain training loop on real data, and what it measured."""
+"""The plain training loop on real data, and what it measured.
+
+Longer than two screens by its progress bar, which nothing else shows.
+"""
 
 import html
 import math

@@ -6,6 +6,7 @@ import inspect
 import io
 import re
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -127,6 +128,11 @@ def test_the_picture_shows_the_curve_and_says_it_in_words(rows, name):
         drawn = (67 - column) / 62 * curve.max()
         around = curve[step - 1 : step + 2]
         assert drawn.size and drawn.min() <= around.max() + 0.04 and drawn.max() >= around.min() - 0.04
+
+
+def test_the_table_is_the_same_in_any_style(rows):
+    with plt.style.context("utils.workshop"):
+        assert {row[0].strip("`"): row[1:] for row in scheduler_table().rows} == rows
 
 
 def test_curves_in_words():

@@ -1,4 +1,7 @@
-"""Known mistakes in schedules, each recognised by the lrs that it gives beside the right ones."""
+"""Known mistakes in schedules, each recognised by the lrs that it gives beside the right ones.
+
+Longer than two screens: eleven kinds, tried in this order.
+"""
 
 from collections.abc import Callable, Iterator
 

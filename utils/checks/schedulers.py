@@ -2,6 +2,7 @@
 
 A schedule is judged by the lrs that lr_curve() sees, so by what it does and not by how it is written. The first step
 that differs is named, then the mistake that gives just these lrs.
+Longer than two screens by the run that the last exercise is judged by.
 """
 
 import math

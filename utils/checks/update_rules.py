@@ -2,6 +2,8 @@
 
 The rules are pure functions of tensors. Without a mistake each leads along the path of its optimizer in torch.optim,
 which tests hold to rounding. The mistakes stand in `update_mistakes`.
+
+Longer than two screens: the five rules share their parts.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -2,6 +2,8 @@
 
 A file is what `torch.save` writes, followed by one line with the SHA-256 digest of those bytes: `torch.load` alone
 still reads it, and restore() notices every bit that changed, which `torch.load` does not.
+
+Longer than two screens, since writing and restoring must agree on every part.
 """
 
 import copy

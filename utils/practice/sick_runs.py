@@ -2,6 +2,7 @@
 
 The healthy run and the eight sick ones share model, batches and length; they differ in the line that is the mistake.
 `MISTAKES` has the eight by name.
+Longer than two screens, since the eight are told apart by one another.
 """
 
 import codecs
