@@ -4,6 +4,7 @@ With numbers only what belongs to those lessons runs: the notebook through nbval
 """
 
 import argparse
+import ast
 import json
 import re
 import subprocess
@@ -17,14 +18,20 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def tests_of(lesson: Path, *, root: Path = ROOT) -> list[str]:
     """The notebook, and the files of tests for the checks and the lab that its cells call; relative to `root`."""
-    from utils import checks, labs  # imported here: `--help` need not wait for torch
+    from IPython.core.inputtransformer2 import TransformerManager  # these here: `--help` need not wait for them
 
-    cells = json.loads(lesson.read_text(encoding="utf-8"))["cells"]
-    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    called = [getattr(checks, name) for name in re.findall(r"\b(check_\w+)\(", code) if name in checks.__all__]
-    wanted = [_mirror(each.__module__) for each in called]
-    shown = [getattr(labs, name) for name in re.findall(r"\blabs\.(\w+)\(", code)]
-    wanted += [f"tests/labs/test_{each.__module__.split('.')[2]}*.py" for each in shown]
+    from utils import checks, labs
+
+    called, shown = set(), set()
+    for cell in json.loads(lesson.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            for node in ast.walk(ast.parse(TransformerManager().transform_cell("".join(cell["source"])))):
+                name = getattr(node, "attr", getattr(node, "id", None))
+                called |= {name} & set(checks.__all__)
+                if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "labs":
+                    shown.add(name)
+    wanted = [_mirror(getattr(checks, name).__module__) for name in sorted(called)]
+    wanted += [f"tests/labs/test_{getattr(labs, name).__module__.split('.')[2]}*.py" for name in sorted(shown)]
     wanted = dict.fromkeys(wanted)
     found = [path for pattern in wanted for path in sorted(root.glob(pattern))]
     return [str(path.relative_to(root)) for path in (lesson, *found)]
