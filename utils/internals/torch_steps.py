@@ -1,4 +1,4 @@
-"""All that rests on names which torch does not promise; tests/test_torch_steps.py says which has changed."""
+"""All that rests on names which torch does not promise; tests/internals/test_torch_steps.py says which has changed."""
 
 from collections.abc import Callable
 from functools import partial
