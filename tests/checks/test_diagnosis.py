@@ -1,13 +1,12 @@
 """The checks of sick runs in notebook 05b, and the runs that they judge by."""
 
-import inspect
-
 import numpy as np
 import pytest
 import torch
 from torch import nn, optim
 from torch.nn import functional as F
 
+from tests.support.answers import changed
 from utils.checks.diagnosis import check_diagnosis, check_reproduced
 from utils.practice import sick_runs
 from utils.practice.sick_runs import MISTAKES, lettered, recognise, spoiled, text_loss
@@ -20,15 +19,6 @@ def plain(monkeypatch):
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-def changed(function, old, new):
-    """`function` with a piece of its source exchanged."""
-    source = inspect.getsource(function)
-    assert old in source
-    namespace = dict(globals())
-    exec(source.replace(old, new), namespace)
-    return namespace[function.__name__]
 
 
 # ---- eight curves

@@ -1,12 +1,11 @@
 """The checks of notebook 05a: groups of parameters, and accumulated gradients."""
 
-import inspect
-
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from tests.support.answers import changed
 from utils.checks.practice import check_accumulate, check_groups
 
 
@@ -38,15 +37,6 @@ def by_module(model, weight_decay):  # tied weights come twice
     decayed = [m.weight for m in model if isinstance(m, nn.Linear | nn.Conv2d | nn.Embedding)]
     others = [p for p in model.parameters() if p.ndim <= 1]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-
-
-def changed(function, old, new):
-    """`function` with a piece of its source exchanged."""
-    source = inspect.getsource(function)
-    assert old in source
-    namespace = dict(globals())
-    exec(source.replace(old, new), namespace)
-    return namespace[function.__name__]
 
 
 def test_right_groups_pass():
