@@ -1,4 +1,7 @@
-"""The checks of notebook 05a's exercises, parameter groups and accumulated gradients, and 05b's of a recipe."""
+"""The checks of notebook 05a's exercises, parameter groups and accumulated gradients, and 05b's of a recipe.
+
+Longer than two screens, half of them the answers that go wrong.
+"""
 
 from collections.abc import Callable
 from operator import methodcaller
