@@ -4,7 +4,7 @@ A *replica* is one run: one lr, one seed. The seeds are stacked inside each para
 one `step()` moves all replicas. Most optimizers treat every number on its own: a replica then goes exactly where it
 would go alone. sweep() refuses those that do not.
 
-Longer than two screens, half of them what a sweep refuses and why.
+Longer than two screens by what a sweep refuses, and why.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,6 +1,6 @@
 """The checks of the first steps: one step of gradient descent, in notebook 00, and its path, in notebook 01.
 
-Longer than two screens, half of them the ways in which a path goes wrong.
+Longer than two screens by the ways in which a path goes wrong.
 """
 
 import math

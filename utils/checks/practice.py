@@ -1,6 +1,6 @@
 """The checks of notebook 05a's exercises, parameter groups and accumulated gradients, and 05b's of a recipe.
 
-Longer than two screens, half of them the answers that go wrong.
+Longer than two screens by the answers that go wrong.
 """
 
 from collections.abc import Callable

@@ -5,7 +5,7 @@ Recipes are chosen on the validation rows with five seeds, and reported on the t
 A recipe is a function `recipe(model, batches)`: it trains `model` on the pairs (x, y) of `batches`, one optimizer step
 per batch, and returns the model to be judged (None: the one that it got). It may transform x and y, schedule, average…
 
-Longer than two screens, a third of them the sentences for recipes that break the rules.
+Longer than two screens by the sentences for recipes that break the rules.
 """
 
 import itertools

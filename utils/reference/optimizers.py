@@ -2,7 +2,7 @@
 
 torch says which classes, parameters, types and defaults there are, and trials say what a class keeps and refuses. The
 only words typed here are the descriptions; discrepancies() names each that is missing and each that has no object.
-Longer than two screens, since half of it is words.
+Longer than two screens by the words that describe each class.
 """
 
 import inspect

@@ -2,7 +2,7 @@
 
 torch says which schedulers, parameters and defaults there are, and running them gives the curves. The only words typed
 here are the descriptions and the examples; discrepancies() names each that is missing and each that has no object.
-Longer than two screens, since half of it is words.
+Longer than two screens by the words that describe each class.
 """
 
 import base64
