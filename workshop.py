@@ -1,8 +1,7 @@
 """One command makes the environment of the workshop and starts what you ask for.
 
     python3 workshop.py lab [NUMBER] [-- jupyter arguments]     open your copy of a lesson: the first, or lab 02
-    python3 workshop.py lab NUMBER --fresh | --originals        a new copy, the old one is kept | the workshop's own
-    python3 workshop.py lab NUMBER --live                       one more copy, with the date in its name, to code live
+    python3 workshop.py lab NUMBER --fresh|--live|--originals   a new copy, the old is kept | to code live | the original
     python3 workshop.py present NUMBER                          show a lesson as live slides, on which the labs work
     python3 workshop.py slides [NUMBER ...]                     write the slides into files that need no network
     python3 workshop.py wheels FOLDER                           fetch all packages, for a class without network

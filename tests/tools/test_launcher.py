@@ -350,7 +350,7 @@ def test_help_is_short_and_needs_no_environment(tmp_path):
     for words in ((), ("--help",), ("lab", "--help"), ("lab", "02", "-h"), ("present", "--help")):
         ran = start(copy, *words)
         assert ran.code == 0 and "workshop.py lab [NUMBER]" in ran.out
-        assert len(ran.out.splitlines()) <= 16
+        assert len(ran.out.splitlines()) <= 15
     assert not (copy / ".venv").exists()
 
 
