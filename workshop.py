@@ -1,7 +1,7 @@
 """One command makes the environment of the workshop and starts what you ask for.
 
     python3 workshop.py lab [NUMBER] [-- jupyter arguments]     open your copy of a lesson: the first, or lab 02
-    python3 workshop.py lab NUMBER --fresh|--live|--originals   a new copy, the old one stays | to code live | ours
+    python3 workshop.py lab NUMBER --fresh|--live|--originals   a new copy, the old one stays | to code live | original
     python3 workshop.py present NUMBER                          show a lesson as live slides, on which the labs work
     python3 workshop.py slides [NUMBER ...]                     write the slides into files that need no network
     python3 workshop.py wheels FOLDER                           fetch all packages, for a class without network
