@@ -4,39 +4,58 @@ import utils  # noqa: F401 - before NumPy is loaded: it says how to round, here 
 
 # isort: split
 import contextlib
+import fnmatch
 import os
 import platform
 
 import pytest
 
-# The files that take longest go first, so that at the end no worker is left alone with one of them. (xdist would begin
-# with the files of the most tests, which are the quick ones.)
+# What takes longest goes first, so that at the end no worker is left alone with it. (xdist would begin with the files
+# of the most tests, which are the quick ones.)
 LONGEST = (
-    *("test_present", "test_slides", "test_lab_designer", "test_accessibility", "test_lab_race", "test_lab_find_edge"),
-    *(
-        "test_bench",
-        "02b-",
-        "05a-",
-        "test_designer",
-        "test_copies",
-        "test_refresh",
-        "03-",
-        "test_launcher",
-        "04b-",
-        "test_claims",
-    ),
-    *("01-", "04a-", "05b-", "02a-", "test_rounding", "test_custom_optimizers", "test_leaderboard", "test_race"),
+    *("tests/labs/test_*_in_browser.py", "tests/tools/deck/test_present.py", "tests/tools/deck/test_slides.py"),
+    *("tests/labs/test_accessibility.py", "notebooks/02b-*", "notebooks/05a-*", "tests/tools/test_refresh.py"),
+    *("tests/labs/test_designer.py", "tests/tools/test_copies.py", "tests/checks/examiner/*", "notebooks/*"),
+    *("tests/benchmarks/*", "tests/notebooks/*", "tests/tools/*", "tests/practice/*"),
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> int:
-        return next((at for at, name in enumerate(LONGEST) if item.path.name.startswith(name)), len(LONGEST))
+        file = item.nodeid.partition("::")[0]
+        return next((at for at, pattern in enumerate(LONGEST) if fnmatch.fnmatch(file, pattern)), len(LONGEST))
 
     items.sort(key=place)
     for item in items:
         if {"browser", "chromium"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("browser")
+
+
+def shared(nodeid: str) -> str:
+    """What one worker keeps together: a file, and the files that share a JupyterLab."""
+    file = nodeid.partition("::")[0]
+    return "the labs in JupyterLab" if fnmatch.fnmatch(file, LONGEST[0]) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """The workers take tests as `shared` groups them; with `-n 0` nobody asks."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return shared(nodeid)
+
+    return Groups(config, log)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    report = (yield).get_result()
+    if report.failed and item.get_closest_marker("browser"):
+        from tests.support.failed import keep  # imported here: notebooks alone need no browser
+
+        if found := keep(item.nodeid, item.funcargs):
+            report.sections.append(("what it saw", "\n".join(map(str, found))))
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
@@ -80,9 +99,9 @@ def browser():
         yield started
 
 
-@pytest.fixture(scope="module")
-def jupyter(browser, tmp_path_factory):
-    """A JupyterLab in a folder of its own."""
+@pytest.fixture(scope="session")
+def jupyter(tmp_path_factory):
+    """A JupyterLab in a folder of its own, one for all tests of a worker: a kernel is cheap, a server is not."""
     from tests.support.jupyter_page import jupyter_lab
 
     with jupyter_lab(tmp_path_factory.mktemp("jupyter")) as running:

@@ -8,6 +8,7 @@ import contextlib
 import random
 from collections.abc import Iterator
 
+import ipywidgets
 import nbformat
 import pytest
 from matplotlib.colors import to_hex
@@ -15,10 +16,11 @@ from playwright.sync_api import Browser, Locator, TimeoutError, expect
 
 from tests.support.axe import contrast, findings
 from tests.support.jupyter_page import Jupyter, NotebookPage, write_notebook
-from tests.support.lab_pictures import Case, assert_same_background
+from tests.support.lab_pictures import Case, assert_same_background, soon
 
 KEYS = ("Home", "End", "PageUp", "PageDown", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown")
 THEMES = ("JupyterLab Light", "JupyterLab Dark")
+MOVES = 30  # the settings, some hundred of them, are tried on the widgets: test_find_edge, test_race, test_designer
 UNNAMED = ".workshop-lab .noUi-handle:not([aria-label])"
 WARNED = "warned.txt"
 # What a callback warns of is in no cell's output: the kernel writes it beside the notebook.
@@ -56,6 +58,31 @@ SHOWN = """() => [...document.querySelectorAll(".workshop-lab :is(.noUi-handle, 
     : ["slider", each.getAttribute("aria-label")])"""
 
 
+SLIDERS = ".workshop-lab .noUi-handle:visible"
+
+
+def sliders_of(twin) -> int:
+    """How many sliders the lab shows, that of the steps among them."""
+
+    def shown(widget: ipywidgets.Widget) -> int:
+        if widget.layout.display == "none" or widget.layout.visibility == "hidden":
+            return 0
+        return type(widget).__name__.endswith("Slider") + sum(map(shown, getattr(widget, "children", ())))
+
+    return shown(twin.widget())
+
+
+def await_sliders(page: NotebookPage, case: Case, twin) -> None:
+    """Wait until the page has the sliders of what has been chosen there."""
+
+    def come() -> None:
+        with twin.hold():
+            twin.set(**case.read(page, twin))
+        assert page.page.locator(SLIDERS).count() == sliders_of(twin)
+
+    soon(page, come)
+
+
 def control(page: NotebookPage, role: str, name: str) -> Locator:
     return page.page.locator(".workshop-lab").get_by_role(role, name=name, exact=True)
 
@@ -89,15 +116,15 @@ def random_moves(page: NotebookPage, case: Case, twin, moves: int) -> None:
     seen, moved = set(), 0
     for move in range(1, moves + 1):
         role, name = draw.choice(page.page.evaluate(SHOWN))
-        each, soon = control(page, role, name), {"timeout": 3_000}
+        each, patience = control(page, role, name), {"timeout": 3_000}
         with contextlib.suppress(TimeoutError):  # an earlier choice may just have taken this control away
             if role == "slider":
-                each.press(draw.choice(KEYS), **soon)
+                each.press(draw.choice(KEYS), **patience)
             elif role == "checkbox":
-                each.click(**soon)
+                each.click(**patience)
             else:
-                each.select_option(draw.choice(each.locator("option").all_inner_texts()), **soon)
-                page.page.wait_for_timeout(300)  # other controls come and go: a key must not meet one that goes
+                each.select_option(draw.choice(each.locator("option").all_inner_texts()), **patience)
+                await_sliders(page, case, twin)  # other controls come and go: a key must not meet one that goes
             moved += 1
         if move % case.check_every == 0 or move == moves:
             case.agrees(page, twin)
@@ -142,7 +169,7 @@ class AnyLab:
         assert_same_background(notebook, twin)
 
     def test_random_moves(self, notebook, case, twin):
-        random_moves(notebook, case, twin, 200)
+        random_moves(notebook, case, twin, MOVES)
         assert_same_background(notebook, twin)
 
     def test_a_restarted_kernel_runs_it_again(self, notebook, case, twin):
@@ -255,8 +282,11 @@ class AnyLabInBothThemes:
         toggle_file_browser(page)  # a narrow page has no room for it
         expect(page.locator("#jp-left-stack")).to_be_hidden()
         page.set_viewport_size({"width": 700, "height": 500})  # 1400 × 1000 at 200 %
-        page.wait_for_timeout(300)
-        assert (wide := page.evaluate(WIDE)) == [], wide
+
+        def fits() -> None:
+            assert (wide := page.evaluate(WIDE)) == [], wide
+
+        soon(notebook, fits)
         seen = []
         for key in ("Home", "End"):
             notebook.handle(case.slider).press(key)

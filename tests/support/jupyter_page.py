@@ -29,11 +29,12 @@ def missing(reason: str) -> NoReturn:
 
 @dataclass(frozen=True)
 class Jupyter:
-    """A running JupyterLab: its folder of notebooks and its address."""
+    """A running JupyterLab: its folder of notebooks, its address, its log."""
 
     root: Path
     url: str
     token: str
+    log: Path
 
     def address(self, notebook: str) -> str:
         return f"{self.url}/lab/tree/{notebook}?token={self.token}&reset"
@@ -66,7 +67,7 @@ def jupyter_lab(folder: Path) -> Iterator[Jupyter]:
         server = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
         try:
             _await_server(server, f"http://127.0.0.1:{port}/api", log)
-            yield Jupyter(root, f"http://127.0.0.1:{port}", token)
+            yield Jupyter(root, f"http://127.0.0.1:{port}", token, log)
         finally:
             server.terminate()  # it ends its kernels
             try:

@@ -27,10 +27,14 @@ def value(notebook, label) -> float:
     return float(notebook.readout(label).inner_text().replace("−", "-"))
 
 
+def edge_values(notebook, twin) -> dict:
+    values = {name: value(notebook, label) for label, name in CONTROLS.items()}
+    return values | {"kappa": int(values["kappa"])}
+
+
 def assert_drawn(notebook, twin) -> None:
     """The picture becomes that of the values beside the sliders."""
-    values = {name: value(notebook, label) for label, name in CONTROLS.items()}
-    twin.set(**values | {"kappa": int(values["kappa"])})
+    twin.set(**edge_values(notebook, twin))
     assert_same_picture(notebook, twin, timeout=5_000)
 
 
@@ -183,19 +187,22 @@ def assert_designed(notebook, twin) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """A lab, how to make it in Python, a slider that is always there, and (page, twin) → asserts that they agree.
+    """A lab: how to make it in Python, a slider that is always there, and two functions of (page, twin).
+
+    `read` gives the values of the page's controls; `agrees` asserts that the page and the twin show the same.
 
     Of random moves every `check_every`th is followed by that: in Lab 3 it waits for two trainings, there and here.
     """
 
     make: Callable
     slider: str
+    read: Callable
     agrees: Callable
-    check_every: int = 20
+    check_every: int = 5
 
 
 CASES = {
-    "find_edge": Case(labs.find_edge, "lr", assert_drawn),
-    "race": Case(labs.race, "Adam, lr", assert_race_drawn),
-    "design_schedule": Case(labs.design_schedule, "constant lr", assert_designed, check_every=50),
+    "find_edge": Case(labs.find_edge, "lr", edge_values, assert_drawn),
+    "race": Case(labs.race, "Adam, lr", race_values, assert_race_drawn),
+    "design_schedule": Case(labs.design_schedule, "constant lr", designed_values, assert_designed, check_every=10),
 }

@@ -1,10 +1,13 @@
 """Which tests belong to a lesson, and how pytest is asked for them."""
 
+import fnmatch
 import subprocess
 from types import SimpleNamespace
 
 import pytest
 
+from tests import conftest
+from tests.support.jupyter_page import ROOT
 from tools import proof
 from tools.notebooks import find
 
@@ -50,6 +53,25 @@ def test_what_asks_for_a_browser_is_marked(fixtures, marked):
     from tests.conftest import pytest_collection_modifyitems
 
     marks = []
-    item = SimpleNamespace(fixturenames=fixtures, add_marker=marks.append, path=SimpleNamespace(name="test_x.py"))
+    item = SimpleNamespace(fixturenames=fixtures, add_marker=marks.append, nodeid="tests/test_x.py::test_y")
     pytest_collection_modifyitems([item])
     assert marks == ["browser"] * marked
+
+
+def test_what_goes_first_is_there():
+    files = [str(path.relative_to(ROOT)) for folder in ("tests", "notebooks") for path in (ROOT / folder).rglob("*.*")]
+    for pattern in conftest.LONGEST:
+        assert fnmatch.filter(files, pattern), pattern
+
+
+def test_the_labs_in_jupyterlab_share_a_worker_and_other_files_do_not():
+    labs = [f"tests/labs/test_{lab}_in_browser.py::test_a[01]" for lab in ("race", "find_edge", "designer")]
+    assert len({conftest.shared(test) for test in labs}) == 1
+    others = [
+        labs[0],
+        "tests/labs/test_race.py::test_a",
+        "notebooks/01-a.ipynb::Cell 0",
+        "notebooks/02a-b.ipynb::Cell 0",
+    ]
+    assert len({conftest.shared(test) for test in others}) == 4
+    assert conftest.shared("notebooks/01-a.ipynb::Cell 2") == conftest.shared(others[2])
