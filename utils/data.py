@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 
 import torch
-from sklearn import datasets as sklearn_datasets
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, TensorDataset
 
@@ -32,7 +30,7 @@ class Dataset:
 
 def digits(*, test_size: float = 0.25, seed: int = 0) -> Dataset:
     """1797 handwritten digits, 8 × 8 pixels in 0…1, as rows of 64: which of ten is it?"""
-    raw = sklearn_datasets.load_digits()
+    raw = _load("digits")
     train, test = _split(raw, test_size, seed, stratify=True)
     (x_train, y_train), (x_test, y_test) = train, test
     return Dataset("digits", x_train / 16, y_train, x_test / 16, y_test, _names(raw))
@@ -40,17 +38,17 @@ def digits(*, test_size: float = 0.25, seed: int = 0) -> Dataset:
 
 def breast_cancer(*, test_size: float = 0.25, seed: int = 0) -> Dataset:
     """569 tumours, 30 measurements each: malignant or benign?"""
-    return _standardised_classes("breast_cancer", sklearn_datasets.load_breast_cancer(), test_size, seed)
+    return _standardised_classes("breast_cancer", _load("breast_cancer"), test_size, seed)
 
 
 def wine(*, test_size: float = 0.25, seed: int = 0) -> Dataset:
     """178 wines, 13 chemical measurements each: which of three growers?"""
-    return _standardised_classes("wine", sklearn_datasets.load_wine(), test_size, seed)
+    return _standardised_classes("wine", _load("wine"), test_size, seed)
 
 
 def diabetes(*, test_size: float = 0.25, seed: int = 0) -> Dataset:
     """442 patients, 10 measurements each: how far does the disease progress in a year? A regression."""
-    raw = sklearn_datasets.load_diabetes()
+    raw = _load("diabetes")
     (x_train, y_train), (x_test, y_test) = _split(raw, test_size, seed, stratify=False)
     x_train, x_test = _standardise(x_train, x_test)
     y_train, y_test = _standardise(y_train.unsqueeze(1), y_test.unsqueeze(1))
@@ -95,6 +93,12 @@ def _standardise(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
     return (train - mean) / std, (test - mean) / std
 
 
+def _load(name: str):
+    from sklearn import datasets  # takes a second, and most notebooks and labs need no rows
+
+    return getattr(datasets, f"load_{name}")()
+
+
 def _split(raw, test_size: float, seed: int, *, stratify: bool) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """(x, y) of the train rows and of the test rows; `stratify` gives both the same share of every class."""
     if isinstance(test_size, bool) or not isinstance(test_size, int | float) or not 0 < test_size < 1:
@@ -104,6 +108,8 @@ def _split(raw, test_size: float, seed: int, *, stratify: bool) -> tuple[tuple[T
         raise ValueError(
             f"test_size is {test_size!r}: both parts of the {rows} rows need {needed} or more, use 0.25 or the like"
         )
+    from sklearn.model_selection import train_test_split
+
     x_train, x_test, y_train, y_test = train_test_split(
         raw.data,
         raw.target,
