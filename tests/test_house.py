@@ -14,7 +14,13 @@ ROOT = Path(__file__).resolve().parents[1]
 (REPO,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
 HOOKS = {hook["id"]: hook for hook in REPO["hooks"]}
 GOOD = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-WITHOUT_METADATA = {"cell_type": "markdown", "id": "a", "source": ""}  # nbformat reads it, with a word in the log
+UNKNOWN_FIELD = {
+    "cell_type": "markdown",
+    "id": "a",
+    "metadata": {},
+    "source": "",
+    "colour": "red",
+}  # nbformat.read takes it
 
 
 def by_hand(hook: str, *paths: Path) -> int:
@@ -34,7 +40,7 @@ def test_a_hook_runs_what_requirements_pin(hook):
     ("hook", "name", "good", "bad"),
     [
         ("ruff-check", "x.py", '"""A module."""\n', "import os\n"),
-        ("nbformat", "x.ipynb", json.dumps(GOOD), json.dumps(GOOD | {"cells": [WITHOUT_METADATA]})),
+        ("nbformat", "x.ipynb", json.dumps(GOOD), json.dumps(GOOD | {"cells": [UNKNOWN_FIELD]})),
         ("nbformat", "x.ipynb", json.dumps(GOOD), "{"),
     ],
 )
