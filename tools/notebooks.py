@@ -49,7 +49,8 @@ def number_of(lesson: Path) -> str:
 def find_all(numbers: Iterable[str] = (), folder: Path = NOTEBOOKS) -> list[Path]:
     """The lessons with these numbers, each once and in order; without a number all of them.
 
-    A number means the lesson with all its parts: 2 and 02 are 02a and 02b, while 2b and 02b are 02b alone.
+    A number means the lesson with all its parts: 2 and 02 are 02a and 02b, while 2b and 02b are 02b alone. The path of
+    a lesson's own file, which a git hook passes, means that lesson.
     Raises UnknownLesson if there is no lesson with one of the numbers, or none at all.
     """
     there, wanted = lessons(folder), list(numbers)
@@ -67,7 +68,9 @@ def find(wanted: str, folder: Path = NOTEBOOKS) -> Path:
 
 def _is_named(lesson: Path, wanted: str) -> bool:
     (digits, part), found = _split(number_of(lesson)), _split(wanted)
-    return found is not None and found[0] == digits and found[1] in ("", part)
+    if found is None:
+        return lesson.resolve() == Path(wanted).resolve()  # a copy has the same name and is another file
+    return found[0] == digits and found[1] in ("", part)
 
 
 def _split(number: str) -> tuple[int, str] | None:

@@ -1,7 +1,8 @@
 """How fast is the workshop on this machine? `python3 workshop.py bench` measures it, beside the usual way, in minutes.
 
 The labs in JupyterLab and in the live deck (labs.py), from a new Python to the first figure, every notebook from
-top to bottom, the sweep against a loop (sweeps.py), our foreach AdamW against torch's (foreach.py).
+top to bottom, the sweep against a loop (sweeps.py), our foreach AdamW against torch's (foreach.py). Each part can be
+named alone; `bench runs`, which asks whether the proof is green every time (runs.py), only runs when it is named.
 Everything goes to build/bench.json, and to the terminal as a table with the goals. Close what else is running: times
 are those of the whole machine, ratios are taken within one run.
 """
@@ -23,6 +24,7 @@ from tabulate import tabulate
 
 from tests.benchmarks import foreach as bench_foreach
 from tests.benchmarks import labs as bench_labs
+from tests.benchmarks import runs as bench_runs
 from tests.benchmarks import sweeps as bench_sweeps
 from tools.refresh import NOTEBOOKS, execute, load
 
@@ -120,6 +122,9 @@ def lab_table(rows: list[dict]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["runs"]:
+        return bench_runs.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="workshop.py bench", description=__doc__.partition("\n")[0])
     parts = {"labs": bench_labs.main, "start": first_figure, "notebooks": notebooks}
     parts |= {"sweeps": bench_sweeps.main, "foreach": lambda: bench_foreach.main([])}

@@ -68,24 +68,29 @@ PICTURE = {LAB: PLOT, RACE: PLOT, DESIGN: PLOT, USUAL: ".jp-OutputArea img[src^=
 
 NAMES = {LAB: "Lab 1", USUAL: "interact", RACE: "Lab 2", DESIGN: "Lab 3"}
 FIRST = 3  # moves of every row warm up kernel and browser; meanwhile their bytes are counted
+MOVES = 24  # then so many are timed
+USUAL_MOVES = 10  # of the usual way, which takes ten times as long and is held against a goal from afar
 RIGHT, LEFT = "ArrowRight", "ArrowLeft"
-LR = [RIGHT] * (FIRST + 48)
-KAPPA = ([RIGHT, RIGHT, LEFT, LEFT, LEFT, LEFT, RIGHT, RIGHT] * 7)[: FIRST + 48]
+LR = [RIGHT] * (FIRST + MOVES)
+KAPPA = ([RIGHT, RIGHT, LEFT, LEFT, LEFT, LEFT, RIGHT, RIGHT] * 4)[: FIRST + MOVES]
 # eta_min has six values, and Lab 3 remembers what it has drawn: after each way through them another lr, not measured.
 ETA_MIN = [RIGHT] * 5
-for way in [LEFT, RIGHT] * 4:
+for way in [LEFT, RIGHT, LEFT, RIGHT, LEFT]:
     ETA_MIN += [("lr", LEFT), *[way] * 5]
 # What is measured: row → slider and keys. No press leads back to a setting that was there before, but for κ, which has
 # five values: the lab draws what is still in their pictures soon after it is shown, and sends it anew with each move.
 ROWS = {
     LAB: {"lr slider": ("lr", LR), "κ slider": ("κ = L/μ", KAPPA)},
-    USUAL: {"lr slider": ("lr", LR), "κ slider": ("κ = L/μ", KAPPA)},
+    USUAL: {
+        "lr slider": ("lr", LR[: FIRST + USUAL_MOVES]),
+        "κ slider": ("κ = L/μ", KAPPA[: FIRST + USUAL_MOVES]),
+    },
     RACE: {
-        "lr of one of four": ("Adam, lr", [LEFT] * (FIRST + 48)),
-        "start of all four": ("start x", [RIGHT] * (FIRST + 48)),
+        "lr of one of four": ("Adam, lr", [LEFT] * (FIRST + MOVES)),
+        "start of all four": ("start x", [RIGHT] * (FIRST + MOVES)),
     },
     DESIGN: {
-        "lr slider": ("lr", [LEFT] * (FIRST + 48)),
+        "lr slider": ("lr", [LEFT] * (FIRST + MOVES)),
         "eta_min slider": ("CosineAnnealingLR, eta_min", ETA_MIN),
     },
 }
@@ -95,8 +100,9 @@ LAST = "the last of 20 presses"
 # shows it. A picture that only tells more of a training is none: in Lab 3 that of the setting before may still go on.
 # The usual way replaces its img, so what is watched is the document.
 WATCH = """selector => {
+  window.seen = (what) => [...document.querySelectorAll(what)].find((each) => each.checkVisibility());
   window.waits = []; window.begin = null; window.last = 0; window.shows = [];
-  const now = () => { const each = document.querySelector(selector);
+  const now = () => { const each = seen(selector);
                       return each && (each.getAttribute("aria-label") || each.getAttribute("src")); };
   const setting = (told) => told?.split(" Its training")[0];
   let shown = now();
@@ -111,7 +117,7 @@ WATCH = """selector => {
     if (setting(next) !== setting(shown)) { begin = window.begin; window.begin = null; }
     shown = next;
     const painted = async () => {
-      const each = document.querySelector(selector);
+      const each = seen(selector);
       if (each?.decode) await each.decode().catch(() => {});
       requestAnimationFrame(() => {
         const channel = new MessageChannel();
@@ -172,8 +178,16 @@ def received(notebook: NotebookPage, label: str, keys: list[str]) -> list[float]
     return moves
 
 
-def last_of_twenty(notebook: NotebookPage, label: str) -> float:
-    """ms from the last of 20 quick presses to the final picture.
+# Resolves when the page has not changed for so long.
+SETTLED = """ms => new Promise((done) => {
+  let timer = setTimeout(done, ms);
+  new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(done, ms); })
+    .observe(document.body, { subtree: true, childList: true, attributes: true });
+})"""
+
+
+def last_of_twenty(notebook: NotebookPage, label: str, *, quiet: int) -> float:
+    """ms from the last of 20 quick presses to the final picture, the one that no other follows within `quiet` ms.
 
     In Lab 3 a training goes on for a while after that: final is the first picture that tells of the final schedule.
     """
@@ -182,40 +196,44 @@ def last_of_twenty(notebook: NotebookPage, label: str) -> float:
     notebook.handle(label).focus()
     for _ in range(20):
         page.keyboard.press("ArrowRight")
-    while True:  # the final picture is the one that no other follows within a second
-        seen = page.evaluate("window.last")
-        page.wait_for_timeout(1000)
-        if seen and seen == page.evaluate("window.last"):
-            break
+    page.wait_for_function(
+        "ms => window.last > window.pressed && performance.now() - window.last > ms", arg=quiet, timeout=60_000
+    )
     shows, pressed = page.evaluate("[window.shows, window.pressed]")
     final = shows[-1][1].partition(" Its training")[0]
     return next(when for when, told in shows if told.partition(" Its training")[0] == final) - pressed
 
 
 # Times of the frames, as the browser counts them, in which the path of a racer was drawn anew.
-FRAMES = """selector => {
+FRAMES = """() => {
   window.drawn = new Set();
   new MutationObserver(() => requestAnimationFrame((time) => window.drawn.add(time)))
-    .observe(document.querySelector(selector), { attributeFilter: ["d"] });
+    .observe(seen("svg.workshop-plot").querySelector("path"), { attributeFilter: ["d"] });
 }"""
+PLAYED = 60  # pictures: all that Lab 1 has
 
 
-def played(notebook: NotebookPage) -> float:
-    """New pictures per second while all steps are played."""
+def played(notebook: NotebookPage, pictures: int = PLAYED) -> float:
+    """New pictures per second while the steps are played, all or so many."""
     page = notebook.page
     notebook.handle("step").press("Home")
-    page.wait_for_timeout(500)
-    page.evaluate(FRAMES, "svg.workshop-plot path")
-    page.get_by_role("button", name="play or pause").click()
-    page.wait_for_function("window.drawn.size && performance.now() - Math.max(...window.drawn) > 1000", timeout=60_000)
-    first, last, count = page.evaluate("(times => [times[0], times.at(-1), times.length])([...window.drawn])")
-    return 1000 * (count - 1) / (last - first)
+    page.evaluate(SETTLED, 300)
+    page.evaluate(FRAMES)
+    button = page.get_by_role("button", name="play or pause")
+    button.click()
+    ended = "window.drawn.size && performance.now() - Math.max(...window.drawn) > 500"
+    page.wait_for_function(f"window.drawn.size > {pictures} || {ended}", timeout=60_000)
+    times = page.evaluate("[...window.drawn]")
+    if len(times) > pictures:
+        button.click()
+        page.wait_for_function(ended, timeout=60_000)
+    return 1000 * (len(times) - 1) / (times[-1] - times[0])
 
 
-def trained(notebook: NotebookPage, label: str, key: str, times: int = 12) -> list[float]:
+def trained(notebook: NotebookPage, label: str, key: str, times: int) -> list[float]:
     """ms from a key press to the picture with the result of the training that it set off."""
     page, handle, seconds = notebook.page, notebook.handle(label), []
-    told = "document.querySelector('svg.workshop-plot').getAttribute('aria-label').includes('Its training: step')"
+    told = "seen('svg.workshop-plot').getAttribute('aria-label').includes('Its training: step')"
     for _ in range(times):
         handle.press(key)
         page.wait_for_function(told, timeout=30_000)
@@ -231,10 +249,18 @@ def row(lab: str, what: str, times: list[float], unit: str = "ms") -> dict:
     return {"lab": lab, "what": what, "median": statistics.median(times), "p95": p95, "unit": unit, "n": len(times)}
 
 
-def measure(notebook: NotebookPage, place: str, sources, *, changes: int | None = None, rounds: int = 3) -> list[dict]:
+def measure(
+    notebook: NotebookPage,
+    place: str,
+    sources,
+    *,
+    changes: int | None = None,
+    rounds: int = 3,
+    pictures: int = PLAYED,
+) -> list[dict]:
     """The rows of one lab whose page is open and whose lab is in view: all changes of a slider, or so many."""
     name = f"{NAMES[sources]}, {place}"
-    notebook.page.wait_for_timeout(2000)
+    notebook.page.evaluate(SETTLED, 500)
     notebook.page.evaluate(WATCH, PICTURE[sources])
     rows = []
     for what, (slider, keys) in ROWS[sources].items():
@@ -242,40 +268,56 @@ def measure(notebook: NotebookPage, place: str, sources, *, changes: int | None 
         rows.append(row(name, what, waits(notebook, slider, keys[FIRST:][:changes])))
         rows.append(row(name, f"{what}, received", bytes_sent, "kB"))
     slider, _ = next(iter(ROWS[sources].values()))
-    rows.append(row(name, LAST, [last_of_twenty(notebook, slider) for _ in range(rounds)]))
+    quiet = 1000 if sources is USUAL else 300
+    rows.append(row(name, LAST, [last_of_twenty(notebook, slider, quiet=quiet) for _ in range(rounds)]))
     if sources is DESIGN:  # none of these settings has been trained
         rows.append(
-            row(name, "result of the training", trained(notebook, "CosineAnnealingLR, T_max", LEFT, 4 * rounds))
+            row(name, "result of the training", trained(notebook, "CosineAnnealingLR, T_max", LEFT, 2 * rounds))
         )
     if sources is not USUAL:
-        rows.append(row(name, "play", [played(notebook) for _ in range(rounds)], "pictures/s"))
+        rows.append(
+            row(name, "play", [played(notebook, pictures)], "pictures/s")
+        )  # a rate over all steps is a mean already
     return rows
 
 
+# The labs name their sliders, the usual way does not; every cell learns which of them it belongs to.
+NAME_ALL = """names => {
+  document.querySelectorAll(".noUi-handle:not([aria-label])").forEach((handle) => {
+    handle.setAttribute("aria-label", handle.closest(".widget-slider").querySelector(".widget-label").innerText);
+    handle.dataset.lmSuppressShortcuts = "true";
+  });
+  document.querySelectorAll(".jp-Notebook .jp-Cell").forEach((cell, i) => { cell.dataset.lab = names[i]; });
+}"""
+SHOW = """name => document.querySelectorAll("[data-lab]").forEach((cell) => {
+  cell.style.display = cell.dataset.lab === name ? "" : "none";
+})"""
+
+
 @contextmanager
-def opened(browser: Browser, jupyter: Jupyter, sources) -> Iterator[NotebookPage]:
-    """JupyterLab with a lab, or the usual way, after run-all."""
-    file = f"{NAMES[sources]}.ipynb"
-    write_notebook(jupyter.root / file, *sources)
-    notebook = NotebookPage.open(browser, jupyter, file)
-    notebook.run_all(PICTURE[sources])
-    if sources is USUAL:  # the labs name their sliders themselves
-        notebook.page.evaluate(
-            """() => document.querySelectorAll(".noUi-handle").forEach((handle) => {
-              const label = handle.closest(".widget-slider").querySelector(".widget-label");
-              handle.setAttribute("aria-label", label.innerText);
-              handle.dataset.lmSuppressShortcuts = "true";
-            })"""
-        )
+def opened(browser: Browser, jupyter: Jupyter, *wanted) -> Iterator[NotebookPage]:
+    """JupyterLab with a notebook of these labs, the usual way among them or not, after run-all."""
+    write_notebook(jupyter.root / "Labs.ipynb", *(cell for sources in wanted for cell in sources))
+    notebook = NotebookPage.open(browser, jupyter, "Labs.ipynb")
+    notebook.run_all(PICTURE[wanted[-1]])
+    notebook.page.evaluate(NAME_ALL, [NAMES[sources] for sources in wanted for _ in sources])
     yield notebook
     notebook.page.close()
 
 
+def shown(notebook: NotebookPage, sources) -> NotebookPage:
+    """The page with only this lab in view."""
+    notebook.page.evaluate(SHOW, NAMES[sources])
+    notebook.page.locator(f"{PICTURE[sources]} >> visible=true").first.wait_for()
+    return notebook
+
+
 def in_jupyterlab(browser: Browser) -> Iterator[list[dict]]:
+    ways = (USUAL, LAB, RACE, DESIGN)  # while the usual way is measured the labs draw what they keep ready
     with tempfile.TemporaryDirectory() as folder, jupyter_lab(Path(folder)) as jupyter:
-        for sources in NAMES:
-            with opened(browser, jupyter, sources) as notebook:
-                yield measure(notebook, "JupyterLab", sources)
+        with opened(browser, jupyter, *ways) as notebook:
+            for sources in ways:
+                yield measure(shown(notebook, sources), "JupyterLab", sources)
 
 
 def in_the_deck(browser: Browser) -> Iterator[list[dict]]:
@@ -380,7 +422,9 @@ def in_the_kernel(changes: int = 40) -> Iterator[list[dict]]:
     torch.set_num_threads(1)
     try:
         for name in [*KERNEL, "interact"]:
-            times = lab_in_the_kernel(name, changes) if name in KERNEL else usual_in_the_kernel(changes)
+            times = (
+                lab_in_the_kernel(name, changes) if name in KERNEL else usual_in_the_kernel(min(changes, USUAL_MOVES))
+            )
             ms = [(1000 * computing, 1000 * (total - computing)) for total, computing in times]
             place = f"{name}, kernel"
             yield [

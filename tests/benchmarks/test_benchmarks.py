@@ -2,30 +2,45 @@
 
 import contextlib
 import json
-import statistics
+from unittest.mock import patch
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from tests.benchmarks import __main__ as bench
 from tests.benchmarks import labs as bench_labs
-from tests.benchmarks.labs import FIRST, LAB, LAST, ROWS, USUAL, moved, opened, waits
+from tests.benchmarks.labs import FIRST, LAB, LAST, MOVES, ROWS, USUAL, moved, opened, shown
 from tests.support.jupyter_page import NotebookPage
 
-# Also on a busy machine 15 to 25 is usual; a lab that drew its still part with every move would reach 2.
-FACTOR = 4
 KILOBYTES = 12  # of a move of lr; 6.5 are usual, of the usual way 200 and of a background 130
-CHANGES = 2
 
 
 def test_kernel_rows_of_the_labs_and_the_usual_way(capsys):
-    rows = [each for found in bench_labs.in_the_kernel(CHANGES) for each in found]
+    rows = [each for found in bench_labs.in_the_kernel(2) for each in found]
     places = ("Lab 1, kernel", "Lab 2, kernel", "Lab 3, kernel", "interact, kernel")
     expected = [(place, what) for place in places for what in ("computing", "drawing")]
     assert [(row["lab"], row["what"]) for row in rows] == expected
-    assert all(row["n"] == CHANGES and 0 < row["median"] <= row["p95"] and row["unit"] == "ms" for row in rows)
+    assert all(row["n"] == 2 and 0 < row["median"] <= row["p95"] and row["unit"] == "ms" for row in rows)
     bench_labs.beside_the_usual(rows)
     assert [row.get("than") for row in rows] == ["computing", "drawing", *[None] * 6]
-    assert rows[1]["faster"] > 10  # in a picture a few lines are drawn anew; the usual way, all of it
+
+
+@pytest.mark.parametrize("name", bench_labs.KERNEL)
+def test_a_move_of_a_slider_draws_no_figure(name, monkeypatch):
+    """It sends the browser a few lines: that is what makes the labs so much faster than the usual way, which draws."""
+    make, _, control, choose = bench_labs.KERNEL[name]
+    lab = make()
+    drawn = []
+    draw = FigureCanvasAgg.draw
+    monkeypatch.setattr(FigureCanvasAgg, "draw", lambda canvas: drawn.append(canvas) or draw(canvas))
+    alts = []
+    for value in choose(lab.controls[control])[:5]:
+        lab.set(**{control: value})
+        alts.append(lab.plot.frame["alt"])
+    assert len(set(alts)) == 5
+    assert drawn == []
+    lab.still()
+    assert drawn  # so a figure would have been noticed
 
 
 # ---- the table
@@ -106,7 +121,7 @@ def test_no_press_leads_beyond_an_end_of_the_slider(what):
             moves += 1
         seen.append((moves - len(seen), at))  # the first number changes with every press of the other slider
         assert 0 <= at < len(control.options)
-    assert moves - FIRST >= 40
+    assert moves - FIRST >= MOVES
     assert what == "κ slider" or len(set(seen)) == len(seen)  # always a setting that was not there before
 
 
@@ -133,58 +148,37 @@ def test_a_training_that_goes_on_is_no_answer(browser):
 
 
 @pytest.fixture(scope="module")
-def pages(browser, jupyter):
-    """Lab 1 and the usual way, each open in JupyterLab."""
-    with opened(browser, jupyter, LAB) as lab, opened(browser, jupyter, USUAL) as usual:
-        yield {LAB: lab, USUAL: usual}
-
-
-@pytest.fixture(scope="module")
-def rows(pages):
-    """The benchmark's own, of a few presses: (lab, what) → row."""
-    found = []
-    for sources, notebook in pages.items():
-        notebook.page.bring_to_front()
-        found += bench_labs.measure(notebook, "JupyterLab", sources, changes=CHANGES, rounds=1)
+def rows(browser, jupyter):
+    """The benchmark's own, of a few presses in JupyterLab: (lab, what) → row."""
+    found = []  # the usual way is slow: one slider of it
+    sliders = ROWS | {USUAL: {"lr slider": ROWS[USUAL]["lr slider"]}}
+    with patch.object(bench_labs, "ROWS", sliders), opened(browser, jupyter, USUAL, LAB) as notebook:
+        for sources in (USUAL, LAB):
+            page = shown(notebook, sources)
+            found += bench_labs.measure(page, "JupyterLab", sources, changes=2, rounds=1, pictures=10)
     return {(row["lab"].partition(",")[0], row["what"]): row for row in bench_labs.beside_the_usual(found)}
 
 
 def test_rows_are_complete_and_plausible(rows):
-    sliders = [f"{slider}{more}" for slider in ROWS[LAB] for more in ("", ", received")]
-    expected = [(lab, what) for lab in ("Lab 1", "interact") for what in (*sliders, LAST)]
-    assert sorted(rows) == sorted([*expected, ("Lab 1", "play")])
+    ours, usual = (
+        [f"{what}{more}" for what in each for more in ("", ", received")] for each in (ROWS[LAB], ["lr slider"])
+    )
+    expected = [("Lab 1", what) for what in (*ours, LAST, "play")] + [("interact", what) for what in (*usual, LAST)]
+    assert sorted(rows) == sorted(expected)
     for (lab, what), row in rows.items():
-        assert row["n"] == (1 if what in (LAST, "play") else FIRST if "received" in what else CHANGES)
+        assert row["n"] == (1 if what in (LAST, "play") else FIRST if "received" in what else 2)
         assert row["p95"] is None or row["median"] <= row["p95"]
         if what == "play":
             assert 2 < row["median"] <= 61
         elif row["unit"] == "ms":
-            assert 8 < row["median"] < 20_000  # half a frame of the screen is too quick for any answer
+            assert 8 < row["median"]  # half a frame of the screen is too quick for any answer
         else:
             assert row["unit"] == "kB" and row["median"] > 3
-        assert ("faster" in row) == (lab == "Lab 1" and what != "play")
+        assert ("faster" in row) == (lab == "Lab 1" and what in (*usual, LAST))
     assert rows["Lab 1", "κ slider, received"]["median"] > 60  # a background is among it
     assert rows["interact", "lr slider, received"]["median"] > 60
-    assert "✓" in bench.lab_table(list(rows.values()))
+    assert bench.lab_table(list(rows.values())).count("\n|") > len(rows)
 
 
 def test_a_move_of_lr_stays_a_small_message(rows):
     assert rows["Lab 1", "lr slider, received"]["median"] < KILOBYTES
-
-
-def test_lab_1_stays_far_ahead_of_the_usual_way(pages, rows):
-    for _ in range(2):  # once more, if something else ran just then
-        ours, usual = (statistics.median(times) for times in side_by_side(pages))
-        if FACTOR * ours < usual:
-            return
-    pytest.fail(f"a move of lr takes {ours:.0f} ms, the usual way {usual:.0f}")
-
-
-def side_by_side(pages) -> list[list[float]]:
-    """ms of 15 moves of lr, and of 9 the usual way, in turns, so that both meet the same machine."""
-    times = {LAB: [], USUAL: []}
-    for _ in range(3):
-        for sources, notebook in pages.items():
-            notebook.page.bring_to_front()
-            times[sources] += waits(notebook, "lr", ["ArrowRight"] * (5 if sources is LAB else 3))
-    return list(times.values())

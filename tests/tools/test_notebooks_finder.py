@@ -38,6 +38,20 @@ def test_a_number_means_a_lesson_with_all_its_parts(folder, wanted, found):
     assert [number_of(path) for path in find_all(wanted, folder)] == found
 
 
+def test_the_path_of_a_lesson_means_it_and_that_of_a_copy_does_not(folder, monkeypatch):
+    copies = folder / "copies"
+    copies.mkdir()
+    (copies / "01-a-lesson.ipynb").touch()
+    monkeypatch.chdir(folder)
+    assert find_all(["02b-a-lesson.ipynb", str(folder / "01-a-lesson.ipynb")], folder) == [
+        folder / "01-a-lesson.ipynb",
+        folder / "02b-a-lesson.ipynb",
+    ]
+    for other in ("copies/01-a-lesson.ipynb", "2-digits-are-needed.ipynb", "notes.ipynb"):
+        with pytest.raises(UnknownLesson):
+            find(other, folder)
+
+
 @pytest.mark.parametrize(("wanted", "found"), [("2", "02a"), ("02b", "02b"), ("0", "00"), ("10", "10")])
 def test_who_opens_one_lesson_gets_the_first_part(folder, wanted, found):
     assert find(wanted, folder) == folder / f"{found}-a-lesson.ipynb"
