@@ -14,12 +14,15 @@ class Worker:
         self.ended, self._error, self._stopped = False, None, False
         self._may_run, self._has_run = threading.Semaphore(0), threading.Semaphore(0)
         self._work = work
-        threading.Thread(target=self._run, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
 
     def resume(self) -> None:
         """Run it to its next pause or its end."""
         self._may_run.release()
         self._has_run.acquire()
+        if self.ended:
+            self._thread.join()
         if self._error is not None:
             raise self._error
 
@@ -27,6 +30,7 @@ class Worker:
         """End it at the pause where it waits."""
         self._stopped = True
         self._may_run.release()
+        self._thread.join(timeout=1)  # not for ever: it may catch even Stop
 
     def _pause(self) -> None:
         self._has_run.release()

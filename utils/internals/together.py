@@ -58,7 +58,7 @@ class Together:
 
     def step(self) -> None:
         """Move every replica along the gradients of the leaves, which all that are trained must have."""
-        gradients = [self.leaves[key].grad.flatten(2) for key in self._shapes]
+        gradients = [_flat(self.leaves[key].grad) for key in self._shapes]
         for copy, gradient in zip(self._copies, torch.cat(gradients, dim=-1).unbind(), strict=True):
             copy.grad = gradient
         for leaf in self.leaves.values():
@@ -128,7 +128,7 @@ def _moves_as_alone(lead: Optimizer) -> bool:
     lrs = [0.01, 0.3]
 
     def make(params, lr):
-        return _like(lead, [_options(lead) | {"params": params, "lr": lr}])
+        return _like(lead, [_options(lead) | {"params": params, "lr": lr}], lr=lr)
 
     try:
         leads = [make([nn.Parameter(value.clone()) for value in starts[0].values()], lr) for lr in lrs]
@@ -144,8 +144,8 @@ def _moves_as_alone(lead: Optimizer) -> bool:
         return False
     for key in shapes:
         start = torch.stack([each[key] for each in starts])
-        way = (separate.leaves[key].detach() - start).flatten(2)
-        gap = (together.leaves[key].detach() - start).flatten(2) - way
+        way = _flat(separate.leaves[key].detach() - start)
+        gap = _flat(together.leaves[key].detach() - start) - way
         if not (gap.abs().amax(2) <= 1e-6 * way.abs().amax(2)).all():
             return False
     return True
@@ -166,14 +166,18 @@ def _is_pure(function) -> bool:
     return all(isinstance(value, int | float | str) or _is_pure(value) for value in cells)
 
 
-def _like(optimizer: Optimizer, groups: list[dict]) -> Optimizer:
-    """Another optimizer of the same class and options, for these groups."""
-    options = {
-        name: optimizer.defaults[name] for name in signature(type(optimizer)).parameters if name in optimizer.defaults
-    }
+def _like(optimizer: Optimizer, groups: list[dict], **changed) -> Optimizer:
+    """Another optimizer of the same class and options, but for what is changed, for these groups."""
+    known = optimizer.defaults | changed
+    options = {name: known[name] for name in signature(type(optimizer)).parameters if name in known}
     return type(optimizer)(groups, **options)
 
 
 def _options(optimizer: Optimizer) -> dict:
     """Those of its only group."""
     return {name: value for name, value in optimizer.param_groups[0].items() if name != "params"}
+
+
+def _flat(tensor: Tensor) -> Tensor:
+    """(lrs, seeds, …) → (lrs, seeds, numbers of a replica)."""
+    return tensor.reshape(*tensor.shape[:2], -1)
