@@ -23,7 +23,18 @@ def install() -> Path:
     """The folder that holds the packages, installed anew if the pins have changed."""
     pins, stamp = hashlib.sha256(PINS.read_bytes()).hexdigest(), FOLDER / "pins"
     if not stamp.exists() or stamp.read_text() != pins:
-        pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--upgrade", "--target", str(FOLDER), "-r", str(PINS)]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--no-deps",
+            "--upgrade",
+            "--target",
+            str(FOLDER),
+            "-r",
+            str(PINS),
+        ]
         subprocess.run(pip, check=True)
         stamp.write_text(pins)
     return FOLDER

@@ -22,6 +22,8 @@ _OPTIONS = {
     "Ranger21": {"num_iterations": 100},
     "AdaBelief (adabelief_pytorch)": {"print_change_log": False},
 }
+_BY_KIND = {f"{each} (pytorch_optimizer)" for each in "AdaGO AdaMuon DistributedMuon Muon MuonClip NorMuon".split()}
+_OF_MATRICES = {"SpectralSphere (pytorch_optimizer)", "SingleDeviceMuon (muon)", "Muon (muon)"}
 
 
 def missing() -> list[str]:
@@ -30,7 +32,7 @@ def missing() -> list[str]:
 
 
 def contenders() -> dict[str, Callable[..., Optimizer]]:
-    """"Name (package)" → factory; torch's own classes, which some packages hand on, are left out."""
+    """ "Name (package)" → factory; torch's own classes, which some packages hand on, are left out."""
     found = {}
     for package in PACKAGES:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -72,8 +74,13 @@ def _factory(name: str, made: type) -> Callable[..., Optimizer]:
         rest = [p for p in params if p.ndim < 2]
         return made([*groups, *([{"params": rest, "use_muon": False, "lr": lr}] if rest else [])], **options)
 
-    if "param_groups" in arguments:
+    def of_matrices(params, lr=0.01):
+        return made([p for p in params if p.ndim >= 2], lr=lr, **options)
+
+    if "param_groups" in arguments or name in _BY_KIND:
         return by_kind
+    if name in _OF_MATRICES:
+        return of_matrices
     if "base_optimizer" in arguments:
         return with_base
     if "optimizer" in arguments:

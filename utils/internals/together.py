@@ -108,10 +108,10 @@ def can_go_together(starts: Sequence[dict], leads: Sequence[Optimizer], params: 
     if len(dtypes) != 1 or next(iter(dtypes)).is_complex:
         return False
     for lead, given in zip(leads, params, strict=True):
-        groups = lead.param_groups
         # A factory may add hooks, replace the step, or give layers options of their own.
         if type(lead) not in ELEMENTWISE or type(lead) is not type(leads[0]) or "step" in vars(lead) or has_hooks(lead):
             return False
+        groups = lead.param_groups
         if len(groups) != 1 or [*map(id, groups[0]["params"])] != [*map(id, given)]:
             return False
     return _moves_as_alone(leads[0])

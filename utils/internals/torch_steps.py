@@ -14,7 +14,8 @@ def hooks_on_all_optimizers() -> tuple[dict, dict]:
 
 def has_hooks(optimizer: Optimizer) -> bool:
     """Whether anything runs before or after its steps: a hook of its own or one on all optimizers."""
-    own = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
+    # A wrapper of another optimizer may be no more than a subclass by name, and lack them.
+    own = [getattr(optimizer, f"_optimizer_step_{when}_hooks", None) for when in ("pre", "post")]
     return any((*own, *hooks_on_all_optimizers()))
 
 
