@@ -1,33 +1,28 @@
-"""A fair comparison in one go: every run of a grid of lrs × seeds trained at once by one real torch.optim optimizer.
+"""A fair comparison in one go: every run of a grid of lrs × seeds trained at once by real torch.optim optimizers.
 
-A *replica* is one run: one lr, one seed. The seeds are stacked inside each parameter, the lrs are parameter groups, so
-one `step()` moves all replicas. Most optimizers treat every number on its own: a replica then goes exactly where it
-would go alone. sweep() refuses those that do not.
+A *replica* is one run: one lr, one seed. The loss and its gradient are computed for all replicas in one pass. Then
+each replica's own optimizer moves it, in the shapes that it would have alone. Where one optimizer for all replicas is
+known to do the same (SGD, Adam and others of torch that treat every number on its own) it does, several times faster.
 
 Longer than two screens by what a sweep refuses, and why.
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, optim
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from utils.descent import requires_closure
+from utils.internals.errors import in_short, text_of
+from utils.internals.replicas import FailsAlone, Separate, is_trained
+from utils.internals.together import Together, can_go_together, goes_by_the_step
 from utils.schedules import needs_metric
 
 Params = Mapping[str, Tensor]
-
-_REASONS = {  # why an optimizer of torch cannot move stacked replicas, by its name: an older torch may lack the class
-    "LBFGS": "it searches along one line for all of its parameters together, so all replicas would share one step",
-    "Muon": "it orthogonalises whole matrices, and stacked replicas are no longer matrices",
-    "Adafactor": "it scales a step by the root mean square of the whole parameter, over all replicas in it",
-    "SparseAdam": "it takes sparse gradients only, and those of stacked parameters are dense",
-}
-REFUSED = {getattr(optim, name): reason for name, reason in _REASONS.items() if hasattr(optim, name)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +70,16 @@ class Sweep:
     @property
     def edge(self) -> str | None:
         """ "lower" or "upper" if the tuned lr lies at that end of the grid: a better one may lie beyond."""
-        if len(self.lrs) == 1:
+        if len(self.lrs) == 1 or self.flat:
             return None
         return {0: "lower", len(self.lrs) - 1: "upper"}.get(self.best)
+
+    @property
+    def flat(self) -> bool:
+        """True if all lrs of the grid led through the same losses: the optimizer does not use the lr that it gets."""
+        if len(self.lrs) == 1 or len(self.losses) == 1:
+            return False
+        return all(np.array_equal(self.losses[:, 0], self.losses[:, i], equal_nan=True) for i in range(len(self.lrs)))
 
     def wins(self, other: "Sweep") -> int:
         """On how many of the reporting seeds this one ends lower than `other`, each at its own tuned lr."""
@@ -89,6 +91,8 @@ class Sweep:
         text = f"{self.label}: {self.result.mean():.3g} ± {self.result.std():.2g} at lr {self.tuned:.2g}"
         if self.edge:
             text += f" (at the {self.edge} edge of the grid: widen it)"
+        if self.flat:
+            text += " (every lr of the grid does the same: is it used?)"
         if self.diverged.any():
             text += f"; {self.diverged.sum()} of {self.final.size} runs diverged"
         return text
@@ -108,113 +112,173 @@ def sweep(
     make_scheduler: Callable[[Optimizer], LRScheduler] | None = None,
     label: str | None = None,
 ) -> Sweep:
-    """Train every lr with every seed at once and keep what each replica measured.
+    """Train every lr with every seed at once and keep what each replica measured: what it would have measured alone.
 
-    make_optimizer   params → optimizer, e.g. `partial(torch.optim.SGD, momentum=0.9)`; the lrs come from here
-    init             seed → {name: tensor}, the parameters of one replica
+    make_optimizer   as for a run alone: called as `make_optimizer(parameters, lr=lr)`, e.g. `torch.optim.SGD` or
+                     `partial(torch.optim.SGD, momentum=0.9)`, or, if it takes no lr, with one group that holds it
+    init             seed → {name: tensor}, the parameters of one replica. All are trained, but for an nn.Parameter
+                     with requires_grad=False
     loss             ({name: tensor of shape (lrs, seeds, …)}, step) → losses of shape (lrs, seeds). Data that differ
                      from seed to seed (the minibatch of this step) have shape (seeds, …): all lrs share them
     evaluate         like loss, without the step: what to judge by after the last step; default: the last loss
-    make_scheduler   optimizer → scheduler, stepped after every step; each group keeps its own lr as the base, and with
-                     OneCycleLR(max_lr=the list of the groups' lrs) as the peak
+    make_scheduler   optimizer → scheduler, stepped after every step; each replica's lr is its base, and with
+                     OneCycleLR(max_lr=the list of the groups' lrs) its peak
 
-    Raises ValueError for what cannot be trained like this (an optimizer or a loss that mixes replicas, a scheduler
-    with one lr for all or one that watches a loss), and for lrs that do not increase or fewer than two seeds.
+    An optimizer whose step needs a closure gets one: `loss` is then called several times in a step, for all replicas.
+    One with `train()` and `eval()` trains in the one and is judged in the other.
+    What an update draws from torch's global generator is reproducible: each replica has a stream of its own, which
+    starts as after `torch.manual_seed(seed)`, and the generator itself is left as it was.
+    A replica whose numbers are no longer finite has diverged; if its optimizer then raises, only this run ends.
+
+    Raises ValueError, with the reason, for what has no meaning: an optimizer that raises in a run alone as well (one
+    that wants sparse gradients, or second derivatives), a loss that mixes replicas, a scheduler that watches a loss or
+    replaces the lrs; and for lrs that do not increase or fewer than two seeds.
     """
     lrs, seeds = [float(lr) for lr in lrs], tuple(seeds)
     if steps < 1 or not lrs or not all(low < high for low, high in zip([0.0, *lrs], [*lrs, np.inf], strict=True)):
         raise ValueError(f"steps must be at least 1, lrs positive and increasing, got {steps} and {lrs}")
     if len(seeds) < 2 or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds must be two or more different ones (half choose the lr, half report), got {seeds}")
-    name = _check_optimizer(make_optimizer)
+    starts = [dict(init(seed)) for seed in seeds]
+    _check_starts(starts)
 
-    starts = [init(seed) for seed in seeds]
-    shapes = {key: value.shape for key, value in starts[0].items()}
-    sizes = [shape.numel() for shape in shapes.values()]
-    # One flat parameter per lr, (seeds, numbers of a replica): few large calls of the optimizer, not many small ones.
-    flat = torch.stack([torch.cat([start[key].detach().flatten() for key in shapes]) for start in starts])
-    copies = [torch.nn.Parameter(flat.clone()) for _ in lrs]
-    optimizer = make_optimizer([{"params": [copy], "lr": lr} for copy, lr in zip(copies, lrs, strict=True)])
-    if [group["lr"] for group in optimizer.param_groups] != lrs:
-        raise ValueError(f"{name}: make_optimizer must hand the groups that it gets to the optimizer as they are")
-    scheduler = _checked_scheduler(make_scheduler, optimizer, lrs)
+    def make(params, lr):
+        return _build(make_optimizer, params, lr)
 
-    def params() -> dict[str, Tensor]:
-        parts = torch.stack(copies).split(sizes, dim=-1)
-        return {key: part.reshape(*part.shape[:2], *shapes[key]) for key, part in zip(shapes, parts, strict=True)}
+    def schedule(optimizer):
+        return None if make_scheduler is None else _checked_scheduler(make_scheduler, optimizer)
+
+    runs, name = _all_runs(starts, seeds, lrs, make, schedule)
+
+    def evaluated(step):
+        # Copies, so that a loss may keep what it gets, and change it.
+        now = loss({key: leaf.clone() for key, leaf in runs.leaves.items()}, step)
+        if step == 0:
+            _check_loss(now, list(runs.leaves.values()), (len(lrs), len(seeds)))
+        now.sum().backward()  # the derivative of a sum: every replica gets the gradient of its own loss
+        if any(leaf.grad is not None and leaf.grad.layout != torch.strided for leaf in runs.leaves.values()):
+            raise ValueError("loss gives sparse gradients, and those of stacked replicas cannot be told apart")
+        return now.detach()
 
     losses = np.empty((steps, len(lrs), len(seeds)))
-    for step in range(steps):
-        now = loss(params(), step)
-        if step == 0:
-            _check_loss(now, copies, len(seeds))
-        losses[step] = now.detach().numpy()
-        optimizer.zero_grad()
-        now.sum().backward()  # the derivative of a sum: every replica gets the gradient of its own loss
-        optimizer.step()
-        if scheduler is not None:
-            scheduler.step()
-    with torch.no_grad():
-        final = losses[-1] if evaluate is None else evaluate(params()).double().numpy()
+    try:
+        for step in range(steps):
+            now = evaluated(step)
+            losses[step] = _numbers(now, runs)
+            if isinstance(runs, Together) and not runs.has_all_gradients():  # alone, the others would not be touched
+                runs = runs.apart(seeds, lrs, make, schedule)
+            if isinstance(runs, Together):
+                runs.step()
+            else:
+                runs.step(f"step {step}", lambda step=step: evaluated(step), now)
+        if isinstance(runs, Separate):
+            runs.show_result()
+    except FailsAlone as error:
+        raise ValueError(f"{name} cannot be swept: {_SPARSE_ONLY if name == 'SparseAdam' else error}") from error
+    final = losses[-1]
+    if evaluate is not None:
+        with torch.no_grad():
+            final = _numbers(evaluate({key: leaf.clone() for key, leaf in runs.leaves.items()}), runs)
     if final.shape != losses.shape[1:]:
         raise ValueError(f"evaluate must give shape (lrs, seeds) = {losses.shape[1:]}, got {final.shape}")
     final = np.where(np.isfinite(losses[-1]) & np.isfinite(final), final, np.inf)
     return Sweep(label or name, np.array(lrs), seeds, losses, final)
 
 
-def _check_optimizer(make_optimizer: Callable) -> str:
-    """The optimizer's name, once it is known to move stacked replicas exactly as it moves each of them alone."""
-    generator = torch.Generator().manual_seed(0)
-    start = torch.randn(2, 3, 3, generator=generator)
-    slopes = torch.randn(4, 2, 3, 3, generator=generator) * torch.tensor([1.0, 100.0]).view(2, 1, 1)
+_SPARSE_ONLY = "it takes sparse gradients only, and those of stacked replicas are dense"
 
-    def walk(value: Tensor, slopes: Tensor) -> Tensor:
-        parameter = torch.nn.Parameter(value.clone())
-        optimizer = make_optimizer([{"params": [parameter], "lr": 0.01}])
-        for slope in slopes:
-            parameter.grad = slope.clone()
-            optimizer.step()
-        return parameter.detach()
 
-    probe = make_optimizer([{"params": [torch.nn.Parameter(start[0].clone())], "lr": 0.01}])
-    if not isinstance(probe, Optimizer):
-        raise ValueError(f"make_optimizer must return a torch.optim.Optimizer, got {type(probe).__name__}")
-    name = type(probe).__name__
-    for kind, reason in REFUSED.items():
-        if isinstance(probe, kind):
-            raise ValueError(f"{name} cannot be swept: {reason}. Train it in a plain loop, one run after the other.")
-    if requires_closure(probe):
-        raise ValueError(f"{name} cannot be swept: its step asks for a closure, that is for one loss for all replicas.")
-    alone = torch.stack([walk(start[i], slopes[:, i]) for i in range(2)])
-    if not torch.allclose(walk(start, slopes), alone, rtol=1e-4, atol=1e-6):
+def _all_runs(starts, seeds, lrs, make, schedule) -> tuple[Together | Separate, str]:
+    """All replicas at their starts, under one optimizer if that makes no difference; the optimizer's name."""
+    state = torch.get_rng_state()
+    params = [[nn.Parameter(value.detach().clone(), is_trained(value)) for value in starts[0].values()] for _ in lrs]
+    leads = [make(each, lr) for each, lr in zip(params, lrs, strict=True)]
+    alike = can_go_together(starts, leads, params)
+    schedulers = [schedule(lead) for lead in leads]
+    torch.set_rng_state(state)
+    name = type(leads[0]).__name__
+    if alike and all(scheduler is None or goes_by_the_step(scheduler) for scheduler in schedulers):
+        return Together(starts, leads, schedulers), name
+    try:
+        return Separate(starts, seeds, lrs, make, schedule), name
+    except FailsAlone as error:
+        raise ValueError(f"{name} cannot be swept: {error}") from error
+
+
+def _build(make_optimizer: Callable, params: list[nn.Parameter], lr: float) -> Optimizer:
+    """The optimizer of one run, as a plain loop would make it."""
+    try:
+        inspect.signature(make_optimizer).bind(params, lr=lr)
+        takes_lr = True
+    except (TypeError, ValueError):
+        takes_lr = False
+    try:
+        optimizer = make_optimizer(params, lr=lr) if takes_lr else make_optimizer([{"params": params, "lr": lr}])
+    except Exception as error:
+        name = getattr(getattr(make_optimizer, "func", make_optimizer), "__name__", "the optimizer")
+        raise ValueError(f"{name} cannot be swept: it cannot be made, {in_short(text_of(error))}") from error
+    if not isinstance(optimizer, Optimizer):
+        raise ValueError(f"make_optimizer must return a torch.optim.Optimizer, got {type(optimizer).__name__}")
+    if not takes_lr and any(group.get("lr") != lr for group in optimizer.param_groups):
+        name = type(optimizer).__name__
         raise ValueError(
-            f"{name} cannot be swept: two replicas in one tensor do not move as each does alone. Does its step clip by "
-            "a norm, take a mean over a parameter, or draw random numbers?"
+            f"{name}: make_optimizer must take lr, or hand the groups that it gets to the optimizer as they are"
         )
-    return name
+    return optimizer
 
 
-def _checked_scheduler(make_scheduler, optimizer: Optimizer, lrs: list[float]) -> LRScheduler | None:
-    if make_scheduler is None:
-        return None
+def _checked_scheduler(make_scheduler: Callable, optimizer: Optimizer) -> LRScheduler:
+    lrs = [group.get("lr") for group in optimizer.param_groups]
     scheduler = make_scheduler(optimizer)
+    name = type(scheduler).__name__
+    if not callable(getattr(scheduler, "step", None)):
+        raise ValueError(f"make_scheduler must return a scheduler, got {name}")
     if needs_metric(type(scheduler)):
-        name = type(scheduler).__name__
-        raise ValueError(f"{name} cannot be swept: it watches one loss, and every replica has its own")
+        raise ValueError(f"{name} cannot be swept: it watches one loss, and a sweep does not know which one")
     # OneCycleLR's own base is a share of its peak, and the peak is what a grid tunes.
-    if [group.get("max_lr", group["initial_lr"]) for group in optimizer.param_groups] != lrs:
-        name = type(scheduler).__name__
+    groups = zip(optimizer.param_groups, lrs, strict=True)
+    if any(group.get("max_lr", group.get("initial_lr", lr)) != lr for group, lr in groups):
         hint = ' Give it max_lr=[group["lr"] for group in optimizer.param_groups].' if name == "OneCycleLR" else ""
         raise ValueError(f"{name} cannot be swept: it replaces the lrs of the grid by its own.{hint}")
     return scheduler
 
 
-def _check_loss(now: Tensor, copies: list[Tensor], seeds: int) -> None:
-    """The first losses have one number per replica, and that of the first depends on no other replica."""
-    shape = (len(copies), seeds)
+def _check_starts(starts: list[dict[str, Tensor]]) -> None:
+    """Every seed starts with the same names, shapes and dtypes, and all of it can be trained, each name by itself."""
+
+    def layout(start):
+        return {key: (tuple(value.shape), value.dtype) for key, value in start.items()}
+
+    if any(list(layout(start).items()) != list(layout(starts[0]).items()) for start in starts):
+        raise ValueError("init must give every seed the same names, shapes and dtypes, in the same order")
+    for key, value in starts[0].items():
+        if not (value.is_floating_point() or value.is_complex()):
+            raise ValueError(f"init gives {key!r} of {value.dtype}, which cannot be trained: keep it in loss")
+    places = {}
+    for key, value in starts[0].items():
+        twin = places.setdefault(value.data_ptr(), key) if value.numel() else key
+        if twin != key:
+            raise ValueError(f"init gives {twin!r} and {key!r} the same memory: give it once, and use it twice in loss")
+
+
+def _check_loss(now: Tensor, leaves: list[Tensor], shape: tuple[int, int]) -> None:
+    """The first losses have one number per replica, and none depends on another replica's parameters.
+
+    Like the fields of a chessboard: those of one colour must not depend on what lies on the other, nor the reverse.
+    """
     if tuple(now.shape) != shape:
         raise ValueError(f"loss must keep replicas apart and give shape (lrs, seeds) = {shape}, got {tuple(now.shape)}")
-    slopes = torch.stack(torch.autograd.grad(now[0, 0], copies, retain_graph=True))
-    slopes[0, 0] = 0
-    if slopes.any():
-        raise ValueError("loss mixes replicas: that of the first depends on the parameters of another")
+    trained = [leaf for leaf in leaves if leaf.requires_grad]
+    white = sum(torch.meshgrid(*map(torch.arange, shape), indexing="ij")) % 2 == 0
+    for colour in (white, ~white):
+        slopes = torch.autograd.grad(now[colour].sum(), trained, retain_graph=True, allow_unused=True)
+        if any(slope is not None and slope[~colour].abs().gt(0).any() for slope in slopes):
+            raise ValueError("loss mixes replicas: that of one depends on the parameters of another")
+
+
+def _numbers(values: Tensor, runs: Together | Separate) -> np.ndarray:
+    """As float64; nan for a run that has ended before the others."""
+    values = values.detach().double().numpy().copy()
+    if isinstance(runs, Separate) and values.shape == tuple(runs.alive.shape):
+        values[~runs.alive.numpy()] = np.nan
+    return values

@@ -147,7 +147,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name, seconds in found.get("notebooks", {}).items():
         print(f"{name}: {seconds:.1f} s from top to bottom")
     for row in found.get("sweeps", []):
-        print(f"sweep against loop, {row['optimizer']}: {row['ratio']:.1f} × faster")
+        goal = f" {'✓' if row['ratio'] >= row['goal'] else '✗'} (≥ {row['goal']} ×)" if row["goal"] else ""
+        print(f"sweep against loop, {row['optimizer']}: {row['ratio']:.1f} × faster{goal}")
     for row in found.get("foreach", []):
         ours, loop = row["foreach by torch foreach"], row["loop by foreach"]
         where = f"{row['model']}, {row['device']}"

@@ -12,6 +12,13 @@ def hooks_on_all_optimizers() -> tuple[dict, dict]:
     return torch_optimizer._global_optimizer_pre_hooks, torch_optimizer._global_optimizer_post_hooks
 
 
+def has_hooks(optimizer: Optimizer) -> bool:
+    """Whether anything runs before or after its steps: a hook of its own or one on all optimizers."""
+    # A wrapper of another optimizer may be no more than a subclass by name, and lack them.
+    own = [getattr(optimizer, f"_optimizer_step_{when}_hooks", None) for when in ("pre", "post")]
+    return any((*own, *hooks_on_all_optimizers()))
+
+
 def step_without_profiler(optimizer: Optimizer) -> Callable:
     """The optimizer's own `step`, without the profiler's wrapper around it where nothing hangs on that wrapper.
 
@@ -19,9 +26,7 @@ def step_without_profiler(optimizer: Optimizer) -> Callable:
     the update itself, so it is left out unless somebody registered a hook or replaced `step` on this one object.
     """
     step = type(optimizer).step
-    own_hooks = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
-    hooked = any((*own_hooks, *hooks_on_all_optimizers()))
-    if "step" in vars(optimizer) or not getattr(step, "hooked", False) or hooked:
+    if "step" in vars(optimizer) or not getattr(step, "hooked", False) or has_hooks(optimizer):
         return optimizer.step
     return partial(step.__wrapped__, optimizer)
 

@@ -1,0 +1,183 @@
+"""All replicas of a sweep moved by one optimizer: for those of torch that treat every number on its own.
+
+The seeds are stacked inside a parameter, the lrs are groups, and one step moves all. Only classes whose source is
+known are taken, since a test of some steps cannot say what an optimizer does later; and those are tested all the same.
+"""
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from inspect import signature
+from types import FunctionType
+
+import torch
+from torch import Tensor, nn, optim
+from torch.optim import Optimizer, lr_scheduler
+
+from utils.internals.replicas import Make, Schedule, Separate, is_trained, stacked
+from utils.internals.torch_steps import has_hooks, note_as_stepped
+
+_OPTIMIZERS = "SGD Adam AdamW Adagrad RMSprop Adadelta Adamax ASGD NAdam RAdam Rprop"
+_SCHEDULERS = (
+    "LambdaLR MultiplicativeLR StepLR MultiStepLR ConstantLR LinearLR ExponentialLR PolynomialLR CosineAnnealingLR "
+    "CosineAnnealingWarmRestarts OneCycleLR SequentialLR ChainedScheduler"
+)
+# An older torch may lack a class. An heir is not its parent: its step may do anything.
+ELEMENTWISE = {getattr(optim, name) for name in _OPTIMIZERS.split() if hasattr(optim, name)}
+BY_THE_STEP = {getattr(lr_scheduler, name) for name in _SCHEDULERS.split() if hasattr(lr_scheduler, name)}
+
+
+class Together:
+    """All replicas of a sweep under one optimizer; `leaves` are the shared tensors, as in Separate.
+
+    leads        the optimizer of one run alone per lr; schedulers set its options, and it never steps
+    schedulers   that of each lead, or None
+    """
+
+    def __init__(self, starts: Sequence[dict], leads: Sequence[Optimizer], schedulers: Sequence | None = None):
+        self._starts, self._leads, self._schedulers = starts, leads, schedulers or [None] * len(leads)
+        self._shapes = {key: start.shape for key, start in starts[0].items() if is_trained(start)}
+        self._sizes = [shape.numel() for shape in self._shapes.values()]
+        # One flat parameter per lr, (seeds, numbers of a replica): few large calls of the optimizer, not many small.
+        rows = [torch.cat([start[key].detach().flatten() for key in self._shapes]) for start in starts]
+        flat = stacked(rows, len(leads)).detach()
+        parts = dict(zip(self._shapes, flat.split(self._sizes, dim=-1), strict=True))
+        self.leaves = {}
+        for key, start in starts[0].items():  # a part shares the memory of `flat`
+            part = parts[key].view(*flat.shape[:2], *start.shape) if key in parts else None
+            self.leaves[key] = stacked([s[key] for s in starts], len(leads)) if part is None else part.requires_grad_()
+        self._copies = [nn.Parameter(part) for part in flat]
+        self._optimizer = _like(
+            leads[0], [_options(e) | {"params": [c]} for e, c in zip(leads, self._copies, strict=True)]
+        )
+        for lead in leads:
+            note_as_stepped(lead)
+
+    def has_all_gradients(self) -> bool:
+        """Whether everything that is trained has a gradient."""
+        return all(self.leaves[key].grad is not None for key in self._shapes)
+
+    def step(self) -> None:
+        """Move every replica along the gradients of the leaves, which all that are trained must have."""
+        gradients = [_flat(self.leaves[key].grad) for key in self._shapes]
+        for copy, gradient in zip(self._copies, torch.cat(gradients, dim=-1).unbind(), strict=True):
+            copy.grad = gradient
+        for leaf in self.leaves.values():
+            leaf.grad = None
+        self._optimizer.step()
+        for group, lead, scheduler in zip(self._optimizer.param_groups, self._leads, self._schedulers, strict=True):
+            if scheduler is not None:
+                scheduler.step()
+                group.update(_options(lead))
+
+    def apart(self, seeds: Sequence[int], lrs: Sequence[float], make: Make, schedule: Schedule) -> Separate:
+        """A Separate that goes on from here: numbers, gradients, the state of optimizers and schedulers."""
+        separate = Separate(self._starts, seeds, lrs, make, schedule)
+        for key, leaf in separate.leaves.items():
+            leaf.detach().copy_(self.leaves[key].detach())
+            gradient = self.leaves[key].grad
+            leaf.grad = None if gradient is None else torch.empty_like(leaf).copy_(gradient)
+        for place, replica in enumerate(separate.replicas):
+            i, j = divmod(place, len(seeds))
+            trained = [parameter for parameter in replica.params if parameter.requires_grad]
+            for name, value in self._optimizer.state[self._copies[i]].items():
+                for parameter, part in zip(trained, self._parts(value, j), strict=True):
+                    replica.optimizer.state[parameter][name] = part
+            replica.optimizer.param_groups[0].update(_options(self._leads[i]))
+            if replica.scheduler is not None:
+                replica.scheduler.load_state_dict(deepcopy(self._schedulers[i].state_dict()))
+                note_as_stepped(replica.optimizer)
+        return separate
+
+    def _parts(self, value, place: int) -> Iterator:
+        """What a replica's parameters have of a value in the optimizer's state."""
+        if isinstance(value, Tensor) and value.shape == self._copies[0].shape:
+            for part, shape in zip(value[place].split(self._sizes), self._shapes.values(), strict=True):
+                yield part.reshape(shape).clone()
+        else:  # a number for all, such as the count of steps
+            for _ in self._sizes:
+                yield deepcopy(value)
+
+
+def can_go_together(starts: Sequence[dict], leads: Sequence[Optimizer], params: Sequence[Sequence[Tensor]]) -> bool:
+    """Whether one optimizer can move all replicas just as these, each one run's, would move theirs.
+
+    leads have no schedulers yet; params are the parameters that each of them was made for.
+    """
+    trained = [start for start in starts[0].values() if is_trained(start)]
+    dtypes = {start.dtype for start in trained}
+    if len(dtypes) != 1 or next(iter(dtypes)).is_complex:
+        return False
+    for lead, given in zip(leads, params, strict=True):
+        # A factory may add hooks, replace the step, or give layers options of their own.
+        if type(lead) not in ELEMENTWISE or type(lead) is not type(leads[0]) or "step" in vars(lead) or has_hooks(lead):
+            return False
+        groups = lead.param_groups
+        if len(groups) != 1 or [*map(id, groups[0]["params"])] != [*map(id, given)]:
+            return False
+    return _moves_as_alone(leads[0])
+
+
+def _moves_as_alone(lead: Optimizer) -> bool:
+    """Some steps of two lrs and two seeds, together and apart, on tensors of 0, 1 and 2 axes: do they go the same way?
+
+    Gaps are held against the way gone, so that tiny steps count as much as large ones.
+    """
+    draw = torch.Generator().manual_seed(0)
+    shapes = {"number": (), "row": (3,), "matrix": (2, 3)}
+    starts = [{key: torch.randn(shape, generator=draw).double() for key, shape in shapes.items()} for _ in range(2)]
+    lrs = [0.01, 0.3]
+
+    def make(params, lr):
+        return _like(lead, [_options(lead) | {"params": params, "lr": lr}], lr=lr)
+
+    try:
+        leads = [make([nn.Parameter(value.clone()) for value in starts[0].values()], lr) for lr in lrs]
+        together, separate = Together(starts, leads), Separate(starts, (0, 1), lrs, make)
+        for _ in range(5):
+            for key, shape in shapes.items():
+                gradient = torch.randn(2, 2, *shape, generator=draw).double()
+                gradient[:, 1] *= 100
+                together.leaves[key].grad, separate.leaves[key].grad = gradient.clone(), gradient
+            together.step()
+            separate.step()
+    except Exception:
+        return False
+    for key in shapes:
+        start = torch.stack([each[key] for each in starts])
+        way = _flat(separate.leaves[key].detach() - start)
+        gap = _flat(together.leaves[key].detach() - start) - way
+        if not (gap.abs().amax(2) <= 1e-6 * way.abs().amax(2)).all():
+            return False
+    return True
+
+
+def goes_by_the_step(scheduler) -> bool:
+    """Whether what this scheduler does depends on nothing but the count of its steps: then one serves all seeds."""
+    parts = getattr(scheduler, "_schedulers", [])
+    functions = getattr(scheduler, "lr_lambdas", [])
+    return type(scheduler) in BY_THE_STEP and all(map(goes_by_the_step, parts)) and all(map(_is_pure, functions))
+
+
+def _is_pure(function) -> bool:
+    """Whether a function has no variables but numbers and functions of the same kind; its globals are not searched."""
+    if not isinstance(function, FunctionType):
+        return False
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    return all(isinstance(value, int | float | str) or _is_pure(value) for value in cells)
+
+
+def _like(optimizer: Optimizer, groups: list[dict], **changed) -> Optimizer:
+    """Another optimizer of the same class and options, but for what is changed, for these groups."""
+    known = optimizer.defaults | changed
+    options = {name: known[name] for name in signature(type(optimizer)).parameters if name in known}
+    return type(optimizer)(groups, **options)
+
+
+def _options(optimizer: Optimizer) -> dict:
+    """Those of its only group."""
+    return {name: value for name, value in optimizer.param_groups[0].items() if name != "params"}
+
+
+def _flat(tensor: Tensor) -> Tensor:
+    """(lrs, seeds, …) → (lrs, seeds, numbers of a replica)."""
+    return tensor.reshape(*tensor.shape[:2], -1)
