@@ -12,11 +12,13 @@ import pytest
 
 # What takes longest goes first, so that at the end no worker is left alone with it. (xdist would begin with the files
 # of the most tests, which are the quick ones.)
+IN_JUPYTERLAB = ("tests/labs/test_*_in_browser.py", "tests/benchmarks/test_benchmarks.py")
 LONGEST = (
-    *("tests/labs/test_*_in_browser.py", "tests/tools/deck/test_present.py", "tests/tools/deck/test_slides.py"),
+    *IN_JUPYTERLAB,
+    *("tests/tools/deck/test_present.py", "tests/tools/deck/test_slides.py"),
     *("tests/labs/test_accessibility.py", "notebooks/02b-*", "notebooks/05a-*", "tests/tools/test_refresh.py"),
     *("tests/labs/test_designer.py", "tests/tools/test_copies.py", "tests/checks/examiner/*", "notebooks/*"),
-    *("tests/benchmarks/*", "tests/notebooks/*", "tests/tools/*", "tests/practice/*"),
+    *("tests/notebooks/*", "tests/tools/*", "tests/practice/*"),
 )
 
 
@@ -34,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def shared(nodeid: str) -> str:
     """What one worker keeps together: a file, and the files that share a JupyterLab."""
     file = nodeid.partition("::")[0]
-    return "the labs in JupyterLab" if fnmatch.fnmatch(file, LONGEST[0]) else file
+    return "in JupyterLab" if any(fnmatch.fnmatch(file, pattern) for pattern in IN_JUPYTERLAB) else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log):

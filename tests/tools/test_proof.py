@@ -66,7 +66,7 @@ def test_what_goes_first_is_there():
 
 def test_the_labs_in_jupyterlab_share_a_worker_and_other_files_do_not():
     labs = [f"tests/labs/test_{lab}_in_browser.py::test_a[01]" for lab in ("race", "find_edge", "designer")]
-    assert len({conftest.shared(test) for test in labs}) == 1
+    assert len({conftest.shared(test) for test in [*labs, "tests/benchmarks/test_benchmarks.py::test_a"]}) == 1
     others = [
         labs[0],
         "tests/labs/test_race.py::test_a",
