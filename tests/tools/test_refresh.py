@@ -100,6 +100,34 @@ def test_a_second_refresh_changes_no_byte(stored):
     assert stored.stat().st_mtime_ns == written
 
 
+TIME = "import time\nf'| {f\"{time.time_ns() % 10**9 / 10 ** (time.time_ns() % 3)} ms\":20} |'"
+
+
+def test_times_shown_on_purpose_stay_until_more_than_their_numbers_differs(tmp_path):
+    path = write(tmp_path / "00-times.ipynb", TIME, "6 * 7", tags={0: ["nbval-ignore-output"]})
+
+    def shown():
+        return [output["data"]["text/plain"] for cell in read(path)["cells"] for output in cell["outputs"]]
+
+    assert refresh.refresh(path)
+    before, (time, _) = path.read_bytes(), shown()
+    assert not refresh.refresh(path) and path.read_bytes() == before
+    raw = read(path)
+    raw["cells"].insert(0, new_code_cell("6 * 9", id="new"))  # what is around it changes: it stays, with its new place
+    raw["cells"][2]["source"] = ["6 * 8"]
+    path.write_text(json.dumps(raw))
+    assert refresh.refresh(path) and shown() == [["54"], time, ["48"]]
+    assert read(path)["cells"][1]["outputs"][0]["execution_count"] == 2
+    raw["cells"][1]["source"] = [TIME.replace(" ms", " µs")]
+    path.write_text(json.dumps(raw))
+    assert refresh.refresh(path) and " µs" in str(shown()) and " ms" not in str(shown())
+    raw = read(path)
+    raw["cells"][1]["outputs"] = []
+    before = shown()[1]
+    path.write_text(json.dumps(raw))
+    assert refresh.refresh(path) and shown()[1] != before
+
+
 def test_outputs_are_normalised(stored):
     cells = read(stored)["cells"]
     assert [cell.get("execution_count") for cell in cells] == [None, 1, 2, 3, 4, 5, 6]
