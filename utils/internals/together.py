@@ -16,7 +16,7 @@ from torch.optim import Optimizer, lr_scheduler
 
 from utils.internals.errors import text_of
 from utils.internals.replicas import Make, Schedule, Separate, generator_kept, is_trained, stacked
-from utils.internals.torch_steps import has_hooks, note_as_stepped
+from utils.internals.torch_steps import has_hooks, note_as_stepped, step_without_profiler
 from utils.internals.watched import NoWayOut, NumberByNumber, Unproven
 
 _OPTIMIZERS = "SGD Adam AdamW Adagrad RMSprop Adadelta Adamax ASGD NAdam RAdam Rprop"
@@ -60,13 +60,13 @@ class Together:
         groups = [_options(lead) | {"params": [copy]} for lead, copy in zip(leads, self._copies, strict=True)]
         self._optimizer = combine(groups) if combine else _like(leads[0], groups)
         self._watched = watched
+        self._step, *self._lead_steps = map(step_without_profiler, [self._optimizer, *(leads if watched else [])])
         if watched:
             self._seeds = torch.arange(len(leads)) % len(starts)
             self._begin = self._all[torch.arange(len(leads)), self._seeds]
             self._check(self._optimizer.param_groups, groups)
-        else:
-            for lead in leads:
-                note_as_stepped(lead)
+        for lead in leads:  # without the wrapper of step, schedulers would not see one
+            note_as_stepped(lead)
 
     @staticmethod
     def _check(groups: Sequence[dict], wanted: Sequence[dict]) -> None:
@@ -93,7 +93,7 @@ class Together:
         if self._watched:
             self._step_watched()
         else:
-            self._optimizer.step()
+            self._step()
         for leaf in self.leaves.values():
             leaf.grad = None
         for group, lead, scheduler in zip(self._optimizer.param_groups, self._leads, self._schedulers, strict=True):
@@ -108,9 +108,9 @@ class Together:
         try:
             with generator_kept():
                 with NoWayOut(watch), watch:
-                    self._optimizer.step()
-                for lead in self._leads:
-                    lead.step()
+                    self._step()
+                for step in self._lead_steps:
+                    step()
         except Exception as error:  # a run alone may raise it as well, or not
             raise Unproven(text_of(error)) from error
         if watch.broken:

@@ -71,6 +71,8 @@ def _tensors(value) -> Iterator[Tensor]:
 def _keeps_places(operation) -> bool:
     """Whether what it gives at a place depends on nothing but what it gets there."""
     name = operation._schema.name.removeprefix("aten::")
+    if name.startswith("profiler::"):
+        return True
     if torch.Tag.nondeterministic_seeded in operation.tags:
         return False
     if name.startswith("_foreach_"):  # the same for each tensor of a list
