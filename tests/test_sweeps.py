@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn, optim
+from torch import Tensor, nn, optim
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import (
     CosineAnnealingLR,
@@ -22,9 +22,8 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
-from utils import sweeps
 from utils.internals import together
-from utils.internals.together import Together
+from utils.internals.replicas import Separate
 from utils.sweeps import Sweep, sweep
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -108,26 +107,26 @@ def assert_as_alone(make, *, lrs=LRS, make_scheduler=None, with_closure=False, r
 
 @pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_every_replica_goes_where_it_would_go_alone(make):
-    with used_together() as together:
+    with steps_apart() as apart:
         assert_as_alone(make)
-    assert together == [True]
+    assert not apart
 
 
 @contextlib.contextmanager
-def used_together():
-    """A list that says of every sweep inside whether one optimizer moved all replicas."""
-    found = []
+def steps_apart():
+    """The steps inside that were taken by an optimizer of its own for each replica."""
+    found, step = [], Separate.step
 
-    def noted(*args):
-        runs = all_runs(*args)
-        found.append(isinstance(runs[0], Together))
-        return runs
+    def noted(self, when="", *args):
+        if when:  # the test of a known class has none
+            found.append(int(when.removeprefix("step ")))
+        return step(self, when, *args)
 
-    all_runs, sweeps._all_runs = sweeps._all_runs, noted
+    Separate.step = noted
     try:
         yield found
     finally:
-        sweeps._all_runs = all_runs
+        Separate.step = step
 
 
 def test_one_diverged_replica_leaves_the_others_alone():
@@ -268,16 +267,91 @@ def matrices_only(params, lr):
     return optim.Muon([p for p in params if p.ndim == 2], lr=lr)
 
 
-LOOKS_FURTHER = [RowNorm, Orthogonal, Cached, OwnLr, TinyAtFirst, LateNorm, CountsRows, GlobalNorm, OwnMemory]
-LOOKS_FURTHER += [KeepsGradient, Noisy, Clipped, with_clipping_hook, by_layer, matrices_only, optim.Adafactor]
+class Lion(Plain):
+    """Number by number, with a state and a counter: one optimizer for all does."""
+
+    def move(self, g, p):
+        state = self.state[p]
+        m = state.setdefault("m", torch.zeros_like(p))
+        state["step"] = state.setdefault("step", torch.tensor(0.0)) + 1
+        moved = m.lerp(g, 0.1).sign() / (1 + state["step"].item())
+        m.lerp_(g, 0.01)
+        return moved + 0.1 * p
+
+
+class Foreach(Plain):
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            torch._foreach_add_(group["params"], [p.grad for p in group["params"]], alpha=-group["lr"])
+
+
+def with_counting_hook(params, lr):
+    """Halves the parameters after step 10, as an average taken by a hook would change them."""
+    optimizer, done = Lion(params, lr=lr), []
+
+    @torch.no_grad()
+    def hook(*_):
+        done.append(1)
+        if len(done) == 10:
+            for group in optimizer.param_groups:
+                for p in group["params"]:
+                    p.mul_(0.5)
+
+    optimizer.register_step_post_hook(hook)
+    return optimizer
+
+
+@pytest.mark.parametrize(
+    "make", [Plain, Lion, Foreach, OwnMemory, KeepsGradient, with_counting_hook], ids=lambda make: make.__name__
+)
+def test_what_treats_every_number_on_its_own_needs_one_optimizer_only(make):
+    with steps_apart() as apart:
+        assert_as_alone(make)
+    assert not apart
+
+
+def in_numpy(tensor):
+    return tensor.numpy()
+
+
+# What would be right for the replicas that are compared and wrong for another: only the operations tell.
+@pytest.mark.parametrize("read", [in_numpy, Tensor.tolist, lambda g: [x.item() for x in g.flatten()]])
+def test_what_reads_numbers_is_not_taken_for_all(read):
+    class OnlyOne(Plain):
+        def move(self, g, p):
+            return g * (2 if np.abs(np.array(read(g), dtype=float)).max() < 1e-3 else 1)
+
+    def start(seed):
+        return {"w": torch.tensor([1.0, 2.0]).double()}
+
+    def measured(p, step):  # the slope of the last seed is the smallest
+        return (p["w"] * torch.tensor([1.0, 1.0, 1e-4]).double().unsqueeze(-1)).sum(-1)
+
+    swept = sweep(OnlyOne, start, measured, 2, lrs=[0.1, 0.2], seeds=SEEDS)
+    falls = (swept.losses[0] - swept.losses[1]) / (np.array(swept.lrs)[:, None] * [1, 1, 1e-8] * 2)
+    np.testing.assert_allclose(falls, [[1, 1, 2]] * 2, rtol=1e-6)
+
+
+def test_a_step_that_changes_its_ways_late_makes_the_sweep_begin_anew():
+    with steps_apart() as apart:
+        sweep(LateNorm, init, loss, STEPS, lrs=LRS, seeds=SEEDS)
+    assert apart == list(range(STEPS))
+    stream = iter(range(10**6))
+    with pytest.raises(ValueError, match="loss must depend on the parameters and the step alone"):
+        sweep(LateNorm, init, lambda p, _: loss(p, next(stream) % STEPS), STEPS, lrs=LRS, seeds=SEEDS)
+
+
+LOOKS_FURTHER = [RowNorm, Orthogonal, Cached, OwnLr, TinyAtFirst, LateNorm, CountsRows, GlobalNorm]
+LOOKS_FURTHER += [Noisy, Clipped, with_clipping_hook, by_layer, matrices_only, optim.Adafactor]
 
 
 @pytest.mark.parametrize("make", LOOKS_FURTHER, ids=lambda make: make.__name__)
 def test_an_optimizer_that_looks_further_goes_where_it_would_go_alone(make):
     state = torch.get_rng_state()
-    with used_together() as together:
+    with steps_apart() as apart:
         assert_as_alone(make)
-    assert together == [False]
+    assert apart == list(range(STEPS))
     torch.set_rng_state(state)
     sweep(make, init, loss, 2, lrs=LRS, seeds=SEEDS)
     assert torch.equal(torch.get_rng_state(), state)
@@ -288,9 +362,9 @@ def test_a_class_that_is_known_is_tested_all_the_same(made, monkeypatch):
     monkeypatch.setattr(together, "ELEMENTWISE", {made})
     assert_as_alone(made)
     monkeypatch.setattr(together, "ELEMENTWISE", {Plain})
-    with used_together() as used:
+    with steps_apart() as apart:
         assert_as_alone(Plain)
-    assert used == [True]
+    assert not apart
 
 
 class Sharpness(Plain):
@@ -382,6 +456,9 @@ def test_what_has_two_modes_trains_in_one_and_is_judged_in_the_other():
 # ---- schedulers
 
 
+CLIPPED = partial(Clipped, momentum=0.9)
+
+
 class FirstGroup:
     """Halves the lr of all groups after step 9, as computed for the first group."""
 
@@ -420,13 +497,13 @@ SCHEDULERS = {
 
 
 @pytest.mark.parametrize(("make_scheduler", "by_the_step"), SCHEDULERS.values(), ids=SCHEDULERS)
-@pytest.mark.parametrize("make", [partial(optim.SGD, momentum=0.9), RowNorm])
+@pytest.mark.parametrize("make", [partial(optim.SGD, momentum=0.9), Lion, RowNorm])
 def test_a_scheduler_sets_the_lr_of_every_replica(make, make_scheduler, by_the_step):
-    if make is RowNorm and make_scheduler is one_cycle:
-        make = partial(Clipped, momentum=0.9)
-    with used_together() as together:
+    if make in (RowNorm, Lion) and make_scheduler is one_cycle:
+        make = CLIPPED
+    with steps_apart() as apart:
         assert_as_alone(make, make_scheduler=make_scheduler)
-    assert together == [by_the_step and make.func is optim.SGD if isinstance(make, partial) else False]
+    assert bool(apart) == (not by_the_step or make in (RowNorm, CLIPPED))
 
 
 # ---- gradients, and what is trained

@@ -10,6 +10,7 @@ Longer than two screens by what a sweep refuses, and why.
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from utils.internals.errors import in_short, text_of
-from utils.internals.replicas import FailsAlone, Separate, is_trained
-from utils.internals.together import Together, can_go_together, goes_by_the_step
+from utils.internals.replicas import FailsAlone, Separate, generator_kept, has_modes, is_trained
+from utils.internals.together import MissingGradient, Together, can_go_together, goes_by_the_step, is_known
+from utils.internals.watched import Unproven
 from utils.schedules import needs_metric
 
 Params = Mapping[str, Tensor]
@@ -148,7 +150,7 @@ def sweep(
     def schedule(optimizer):
         return None if make_scheduler is None else _checked_scheduler(make_scheduler, optimizer)
 
-    runs, name = _all_runs(starts, seeds, lrs, make, schedule)
+    runs, name = _all_runs(starts, seeds, lrs, make_optimizer, make, schedule)
 
     def evaluated(step):
         # Copies, so that a loss may keep what it gets, and change it.
@@ -160,17 +162,29 @@ def sweep(
             raise ValueError("loss gives sparse gradients, and those of stacked replicas cannot be told apart")
         return now.detach()
 
-    losses = np.empty((steps, len(lrs), len(seeds)))
+    losses, begun = np.empty((steps, len(lrs), len(seeds))), 0  # begun: how many steps a first attempt had done
     try:
-        for step in range(steps):
+        step = 0
+        while step < steps:
             now = evaluated(step)
-            losses[step] = _numbers(now, runs)
-            if isinstance(runs, Together) and not runs.has_all_gradients():  # alone, the others would not be touched
-                runs = runs.apart(seeds, lrs, make, schedule)
+            found = _numbers(now, runs)
+            if step < begun and not np.allclose(found, losses[step], rtol=1e-3, equal_nan=True):
+                raise ValueError("loss must depend on the parameters and the step alone: called again, it differs")
+            losses[step] = found
             if isinstance(runs, Together):
-                runs.step()
-            else:
+                try:
+                    runs.step()
+                except MissingGradient:
+                    runs = runs.apart(seeds, lrs, make, schedule)
+                except Unproven:
+                    first, runs = runs, Separate(starts, seeds, lrs, make, schedule)
+                    if step > 0:
+                        step, begun = 0, step + 1
+                        continue
+                    runs.take_gradients(first.leaves)
+            if isinstance(runs, Separate):
                 runs.step(f"step {step}", lambda step=step: evaluated(step), now)
+            step += 1
         if isinstance(runs, Separate):
             runs.show_result()
     except FailsAlone as error:
@@ -188,30 +202,47 @@ def sweep(
 _SPARSE_ONLY = "it takes sparse gradients only, and those of stacked replicas are dense"
 
 
-def _all_runs(starts, seeds, lrs, make, schedule) -> tuple[Together | Separate, str]:
-    """All replicas at their starts, under one optimizer if that makes no difference; the optimizer's name."""
-    state = torch.get_rng_state()
-    params = [[nn.Parameter(value.detach().clone(), is_trained(value)) for value in starts[0].values()] for _ in lrs]
-    leads = [make(each, lr) for each, lr in zip(params, lrs, strict=True)]
-    alike = can_go_together(starts, leads, params)
-    schedulers = [schedule(lead) for lead in leads]
-    torch.set_rng_state(state)
-    name = type(leads[0]).__name__
-    if alike and all(scheduler is None or goes_by_the_step(scheduler) for scheduler in schedulers):
-        return Together(starts, leads, schedulers), name
+def _all_runs(starts, seeds, lrs, make_optimizer, make, schedule) -> tuple[Together | Separate, str]:
+    """All replicas at their starts, under one optimizer where that may make no difference; the optimizer's name."""
+    with generator_kept():
+        homes = [starts[place % len(seeds)].values() for place in range(len(lrs))]
+        params = [[nn.Parameter(value.detach().clone(), is_trained(value)) for value in home] for home in homes]
+        leads = [make(each, lr) for each, lr in zip(params, lrs, strict=True)]
+        name = type(leads[0]).__name__
+        alike = can_go_together(starts, leads, params)
+        known = alike and is_known(leads)
+        schedulers = [schedule(lead) for lead in leads]
+        if alike and all(scheduler is None or goes_by_the_step(scheduler) for scheduler in schedulers):
+            if known:
+                return Together(starts, leads, schedulers), name
+            if all(map(is_trained, starts[0].values())) and not has_modes(leads[0]):
+                combine = partial(_call, make_optimizer, lr=lrs[0])
+                try:
+                    return Together(starts, leads, schedulers, combine=combine, watched=params), name
+                except Exception:  # it cannot be made for all at once, so it is made for each
+                    pass
     try:
         return Separate(starts, seeds, lrs, make, schedule), name
     except FailsAlone as error:
         raise ValueError(f"{name} cannot be swept: {error}") from error
 
 
+def _takes_lr(make_optimizer: Callable) -> bool:
+    try:
+        inspect.signature(make_optimizer).bind([], lr=1.0)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _call(make_optimizer: Callable, groups: list[dict], lr: float) -> Optimizer:
+    """The optimizer for groups that hold lrs of their own; lr goes only to what insists on one."""
+    return make_optimizer(groups, lr=lr) if _takes_lr(make_optimizer) else make_optimizer(groups)
+
+
 def _build(make_optimizer: Callable, params: list[nn.Parameter], lr: float) -> Optimizer:
     """The optimizer of one run, as a plain loop would make it."""
-    try:
-        inspect.signature(make_optimizer).bind(params, lr=lr)
-        takes_lr = True
-    except (TypeError, ValueError):
-        takes_lr = False
+    takes_lr = _takes_lr(make_optimizer)
     try:
         optimizer = make_optimizer(params, lr=lr) if takes_lr else make_optimizer([{"params": params, "lr": lr}])
     except Exception as error:

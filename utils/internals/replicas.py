@@ -109,7 +109,7 @@ class Separate:
         self.leaves = {key: stacked([start[key] for start in starts], len(lrs)) for key in starts[0]}
         self.replicas = [self._replica(i, j, lr, seed) for i, lr in enumerate(lrs) for j, seed in enumerate(seeds)]
         self._make, self._wants_closure = make, None
-        with _generator_kept():
+        with generator_kept():
             for replica in self.replicas:
                 with replica.turn("when it is made"):
                     replica.optimizer = make(replica.params, replica.lr)
@@ -135,13 +135,13 @@ class Separate:
         evaluate() gives the losses where all replicas are now and leaves the gradients in the leaves; `now`, (lrs,
         seeds), are those before the step. Only for an optimizer without closure both may be left out.
         """
-        gradients = self._take_gradients()
+        gradients = self._collect_gradients()
         if self._wants_closure is not False:
             spare = [gradient if gradient is None else gradient.clone() for gradient in gradients]
         self._hand_out(gradients, self.replicas)
         if self._wants_closure is None:
             self._wants_closure = evaluate is not None and self._needs_closure()
-        with _generator_kept():
+        with generator_kept():
             if self._wants_closure:
                 self._step_in_lockstep(now, spare, evaluate, when)
             else:
@@ -156,13 +156,19 @@ class Separate:
 
     def show_result(self) -> None:
         """Move the parameters to where the optimizers want them judged."""
-        with _generator_kept():
+        with generator_kept():
             for replica in self.replicas:
                 if replica.alive:
                     with replica.turn("at the end"):
                         _switch(replica.optimizer, "eval")
 
-    def _take_gradients(self) -> list[Tensor | None]:
+    def take_gradients(self, leaves: dict[str, Tensor]) -> None:
+        """The gradients of other tensors of the same names and shapes, as if they had been computed for these."""
+        for key, leaf in self.leaves.items():
+            gradient = leaves[key].grad
+            leaf.grad = None if gradient is None else torch.empty_like(leaf).copy_(gradient)
+
+    def _collect_gradients(self) -> list[Tensor | None]:
         gradients = [leaf.grad for leaf in self.leaves.values()]
         for leaf in self.leaves.values():
             leaf.grad = None
@@ -200,7 +206,7 @@ class Separate:
                 return True
             return False
 
-        with _generator_kept():
+        with generator_kept():
             return fails() and not fails(lambda: torch.tensor(1.0))
 
     def _step_in_lockstep(self, now: Tensor, gradients: list, evaluate: Callable[[], Tensor], when: str) -> None:
@@ -224,7 +230,7 @@ class Separate:
                 if gradients is None or not all(map(torch.equal, here, start)):
                     losses = evaluate().detach().flatten().unbind()
                     answers.update(zip(map(id, self.replicas), losses, strict=True))
-                    gradients = self._take_gradients()
+                    gradients = self._collect_gradients()
                 self._hand_out(gradients, [replica for replica, _ in workers])
                 gradients = None  # given away
         finally:
@@ -232,9 +238,13 @@ class Separate:
                 worker.stop()
 
 
-def _switch(optimizer: Optimizer, mode: str) -> None:
+def has_modes(optimizer: Optimizer) -> bool:
     """Schedule-free optimizers have one point to train at, another to be judged by, and methods for both."""
-    if all(callable(getattr(optimizer, name, None)) for name in ("train", "eval")):
+    return all(callable(getattr(optimizer, name, None)) for name in ("train", "eval"))
+
+
+def _switch(optimizer: Optimizer, mode: str) -> None:
+    if has_modes(optimizer):
         getattr(optimizer, mode)()
 
 
@@ -251,7 +261,7 @@ def _closure(replica: Replica, pause: Callable, answers: dict) -> Callable[[], T
 
 
 @contextlib.contextmanager
-def _generator_kept() -> Iterator[None]:
+def generator_kept() -> Iterator[None]:
     """torch's generator goes on as if nobody had drawn from it."""
     state = torch.get_rng_state()
     try:

@@ -1,7 +1,8 @@
-"""All replicas of a sweep moved by one optimizer: for those of torch that treat every number on its own.
+"""All replicas of a sweep moved by one optimizer: for those that treat every number on its own.
 
-The seeds are stacked inside a parameter, the lrs are groups, and one step moves all. Only classes whose source is
-known are taken, since a test of some steps cannot say what an optimizer does later; and those are tested all the same.
+The seeds are stacked inside a parameter, the lrs are groups, and one step moves all. Classes of torch whose source is
+known are tested once, in this layout. All others are watched at every step, since no test of some steps says what an
+optimizer does later.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,8 +14,10 @@ import torch
 from torch import Tensor, nn, optim
 from torch.optim import Optimizer, lr_scheduler
 
-from utils.internals.replicas import Make, Schedule, Separate, is_trained, stacked
-from utils.internals.torch_steps import has_hooks, note_as_stepped
+from utils.internals.errors import text_of
+from utils.internals.replicas import Make, Schedule, Separate, generator_kept, is_trained, stacked
+from utils.internals.torch_steps import has_hooks, note_as_stepped, step_without_profiler
+from utils.internals.watched import NoWayOut, NumberByNumber, Unproven
 
 _OPTIMIZERS = "SGD Adam AdamW Adagrad RMSprop Adadelta Adamax ASGD NAdam RAdam Rprop"
 _SCHEDULERS = (
@@ -26,56 +29,109 @@ ELEMENTWISE = {getattr(optim, name) for name in _OPTIMIZERS.split() if hasattr(o
 BY_THE_STEP = {getattr(lr_scheduler, name) for name in _SCHEDULERS.split() if hasattr(lr_scheduler, name)}
 
 
+class MissingGradient(Exception):
+    """The loss does not use all that is trained."""
+
+
 class Together:
     """All replicas of a sweep under one optimizer; `leaves` are the shared tensors, as in Separate.
 
-    leads        the optimizer of one run alone per lr; schedulers set its options, and it never steps
+    leads        one optimizer per lr, as a run alone has it; that of the i-th lr is for the i-th seed, beginning anew
+                 after the last. Schedulers set their options
     schedulers   that of each lead, or None
+    combine      groups → the optimizer for all; by default of the class and with the options of the leads
+    watched      for an optimizer that nobody knows, the parameters of each lead. The leads go along, and step() raises
+                 Unproven unless it treats every number on its own and every lead is where its replica is
     """
 
-    def __init__(self, starts: Sequence[dict], leads: Sequence[Optimizer], schedulers: Sequence | None = None):
+    def __init__(self, starts: Sequence[dict], leads: Sequence, schedulers=None, *, combine=None, watched=None):
         self._starts, self._leads, self._schedulers = starts, leads, schedulers or [None] * len(leads)
         self._shapes = {key: start.shape for key, start in starts[0].items() if is_trained(start)}
         self._sizes = [shape.numel() for shape in self._shapes.values()]
         # One flat parameter per lr, (seeds, numbers of a replica): few large calls of the optimizer, not many small.
         rows = [torch.cat([start[key].detach().flatten() for key in self._shapes]) for start in starts]
-        flat = stacked(rows, len(leads)).detach()
-        parts = dict(zip(self._shapes, flat.split(self._sizes, dim=-1), strict=True))
+        self._all = stacked(rows, len(leads)).detach()
+        parts = dict(zip(self._shapes, self._all.split(self._sizes, dim=-1), strict=True))
         self.leaves = {}
-        for key, start in starts[0].items():  # a part shares the memory of `flat`
-            part = parts[key].view(*flat.shape[:2], *start.shape) if key in parts else None
+        for key, start in starts[0].items():  # a part shares the memory of `_all`
+            part = parts[key].view(*self._all.shape[:2], *start.shape) if key in parts else None
             self.leaves[key] = stacked([s[key] for s in starts], len(leads)) if part is None else part.requires_grad_()
-        self._copies = [nn.Parameter(part) for part in flat]
-        self._optimizer = _like(
-            leads[0], [_options(e) | {"params": [c]} for e, c in zip(leads, self._copies, strict=True)]
-        )
-        for lead in leads:
+        self._copies = [nn.Parameter(part) for part in self._all]
+        groups = [_options(lead) | {"params": [copy]} for lead, copy in zip(leads, self._copies, strict=True)]
+        self._optimizer = combine(groups) if combine else _like(leads[0], groups)
+        self._watched = watched
+        self._step, *self._lead_steps = map(step_without_profiler, [self._optimizer, *(leads if watched else [])])
+        if watched:
+            self._seeds = torch.arange(len(leads)) % len(starts)
+            self._begin = self._all[torch.arange(len(leads)), self._seeds]
+            self._check(self._optimizer.param_groups, groups)
+        for lead in leads:  # without the wrapper of step, schedulers would not see one
             note_as_stepped(lead)
 
-    def has_all_gradients(self) -> bool:
-        """Whether everything that is trained has a gradient."""
-        return all(self.leaves[key].grad is not None for key in self._shapes)
+    @staticmethod
+    def _check(groups: Sequence[dict], wanted: Sequence[dict]) -> None:
+        if [*map(_identity, groups)] != [*map(_identity, wanted)]:
+            raise Unproven("its groups are not those that it got")
 
     def step(self) -> None:
-        """Move every replica along the gradients of the leaves, which all that are trained must have."""
-        gradients = [_flat(self.leaves[key].grad) for key in self._shapes]
-        for copy, gradient in zip(self._copies, torch.cat(gradients, dim=-1).unbind(), strict=True):
+        """Move every replica along the gradients of the leaves.
+
+        Raises MissingGradient, or Unproven where it is watched, if something that is trained has none: alone, it would
+        not be touched.
+        """
+        if any(self.leaves[key].grad is None for key in self._shapes):
+            raise Unproven("a gradient is missing") if self._watched else MissingGradient
+        gradients = torch.cat([_flat(self.leaves[key].grad) for key in self._shapes], dim=-1)
+        if self._watched:
+            for lead_params, gradient in zip(
+                self._watched, gradients[range(len(self._leads)), self._seeds], strict=True
+            ):
+                for parameter, part in zip(lead_params, gradient.split(self._sizes), strict=True):
+                    parameter.grad = part.view(parameter.shape)
+        for copy, gradient in zip(self._copies, gradients.unbind(), strict=True):
             copy.grad = gradient
+        if self._watched:
+            self._step_watched()
+        else:
+            self._step()
         for leaf in self.leaves.values():
             leaf.grad = None
-        self._optimizer.step()
         for group, lead, scheduler in zip(self._optimizer.param_groups, self._leads, self._schedulers, strict=True):
             if scheduler is not None:
+                before = _options(lead)
                 scheduler.step()
-                group.update(_options(lead))
+                changed = {name: value for name, value in _options(lead).items() if before.get(name) is not value}
+                group.update(changed)
+
+    def _step_watched(self) -> None:
+        watch = NumberByNumber(self._copies[0].shape)
+        try:
+            with generator_kept():
+                with NoWayOut(watch), watch:
+                    self._step()
+                for step in self._lead_steps:
+                    step()
+        except Exception as error:  # a run alone may raise it as well, or not
+            raise Unproven(text_of(error)) from error
+        if watch.broken:
+            raise Unproven("its step mixes numbers")
+        for copy, part in zip(self._copies, self._all, strict=True):
+            if copy.data_ptr() != part.data_ptr():
+                part.copy_(copy.detach())
+        alone = torch.stack([torch.cat([p.detach().flatten() for p in params]) for params in self._watched])
+        here = self._all[torch.arange(len(self._leads)), self._seeds]
+        if not torch.equal(alone, here):  # rounding, a gap or a run that has diverged
+            way = (alone - self._begin).abs().amax(dim=1, keepdim=True)
+            close = (alone - here).abs() <= 1e-5 * way + 4 * torch.finfo(here.dtype).eps * alone.abs()
+            if not (close | (alone == here) | (alone.isnan() & here.isnan())).all():
+                raise Unproven("its replicas do not go where they go alone")
 
     def apart(self, seeds: Sequence[int], lrs: Sequence[float], make: Make, schedule: Schedule) -> Separate:
         """A Separate that goes on from here: numbers, gradients, the state of optimizers and schedulers."""
         separate = Separate(self._starts, seeds, lrs, make, schedule)
         for key, leaf in separate.leaves.items():
             leaf.detach().copy_(self.leaves[key].detach())
-            gradient = self.leaves[key].grad
-            leaf.grad = None if gradient is None else torch.empty_like(leaf).copy_(gradient)
+        separate.take_gradients(self.leaves)
         for place, replica in enumerate(separate.replicas):
             i, j = divmod(place, len(seeds))
             trained = [parameter for parameter in replica.params if parameter.requires_grad]
@@ -99,22 +155,26 @@ class Together:
 
 
 def can_go_together(starts: Sequence[dict], leads: Sequence[Optimizer], params: Sequence[Sequence[Tensor]]) -> bool:
-    """Whether one optimizer can move all replicas just as these, each one run's, would move theirs.
+    """Whether one optimizer can be tried on all replicas: of one class, one group, numbers of one kind.
 
     leads have no schedulers yet; params are the parameters that each of them was made for.
     """
     trained = [start for start in starts[0].values() if is_trained(start)]
     dtypes = {start.dtype for start in trained}
-    if len(dtypes) != 1 or next(iter(dtypes)).is_complex:
+    if len(dtypes) != 1 or next(iter(dtypes)).is_complex or len({type(lead) for lead in leads}) > 1:
         return False
-    for lead, given in zip(leads, params, strict=True):
-        # A factory may add hooks, replace the step, or give layers options of their own.
-        if type(lead) not in ELEMENTWISE or type(lead) is not type(leads[0]) or "step" in vars(lead) or has_hooks(lead):
-            return False
-        groups = lead.param_groups
-        if len(groups) != 1 or [*map(id, groups[0]["params"])] != [*map(id, given)]:
-            return False
-    return _moves_as_alone(leads[0])
+    # A factory may give layers options of their own, or leave some out.
+    groups = [getattr(lead, "param_groups", ()) for lead in leads]
+    return all(
+        len(own) == 1 and [*map(id, own[0]["params"])] == [*map(id, given)]
+        for own, given in zip(groups, params, strict=True)
+    )
+
+
+def is_known(leads: Sequence[Optimizer]) -> bool:
+    """Whether one optimizer does for all replicas what each of these, which can go together, does for its own."""
+    plain = all(type(lead) in ELEMENTWISE and "step" not in vars(lead) and not has_hooks(lead) for lead in leads)
+    return plain and _moves_as_alone(leads[0])
 
 
 def _moves_as_alone(lead: Optimizer) -> bool:
@@ -176,6 +236,10 @@ def _like(optimizer: Optimizer, groups: list[dict], **changed) -> Optimizer:
 def _options(optimizer: Optimizer) -> dict:
     """Those of its only group."""
     return {name: value for name, value in optimizer.param_groups[0].items() if name != "params"}
+
+
+def _identity(group: dict) -> tuple:
+    return group["lr"], [*map(id, group["params"])]
 
 
 def _flat(tensor: Tensor) -> Tensor:
