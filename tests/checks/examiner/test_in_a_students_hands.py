@@ -156,10 +156,16 @@ class MomentumOfDefaults(Momentum):
 
 
 class KeepsACopy(Momentum):
+    """What it moves is a copy of the parameter from `__init__`."""
+
+    def add_param_group(self, group):
+        super().add_param_group(group)
+        for p in self.param_groups[-1]["params"]:
+            self.state[p]["x"] = p.detach().clone()
+
     def move(self, p, b, group):
-        state = self.state[p]
-        state["x"] = state.get("x", p.clone()) - group["lr"] * b
-        p.copy_(state["x"])
+        self.state[p]["x"] -= group["lr"] * b
+        p.copy_(self.state[p]["x"])
 
 
 class KeepsData(Momentum):
@@ -243,8 +249,8 @@ FAULTS = {  # the point that fails first, and what is said of it
     LrInPlace: r"an lr that is a tensor: .*`lr \*= …` changes the one in the group",
     LrBelow: "a warm-up from lr 0: .*ZeroDivisionError.*Do not divide by lr",
     MomentumOfDefaults: "groups with their own options: At step 2 parameter 2 .*knows nothing of groups",
-    KeepsACopy: "weights loaded and moved meanwhile: At step [45] .*keep neither a copy",
-    KeepsData: "weights loaded and moved meanwhile: At step 1 .*keep neither a copy",
+    KeepsACopy: "weights loaded and moved after it was built: At step 1 .*too early for a copy",
+    KeepsData: "weights loaded and moved after it was built: At step 1 .*a view is not to be kept",
     InSinglePrecision: "bfloat16: At step 1 .*`p.float\\(\\)` is a copy",
     OneLongVector: "parameters of several dtypes: .*Join no tensors",
     AnyGroup: "a parameter in two groups is refused: .*moves twice",

@@ -28,7 +28,7 @@ class Case:
     tensor_lr   True if the lr of each group is a tensor
     options     of the last group, where they differ from the others'
     event       half-way: "late" (the last parameter joins, in a new group), "state_dict", "deepcopy" or "pickle";
-                "moved": the weights get other values in other memory, before the first step as well
+                "moved": to other memory, and other values before the first step
     dtypes      of the parameters, in turn
     most_steps  enough to see what can be seen here
     refusable   what a clear error may refuse: "complex", "sparse" or "tensor"

@@ -57,13 +57,15 @@ def walk_wrong_groups(make: Callable, at: Attempt, *, lr: float) -> None:
 
 
 def walk_side_by_side(make: Callable, at: Attempt, *, case: Case, steps: int, lr: float) -> None:
-    """Two optimizers take turns: the first has the first and the last parameter, the second all but the first."""
-    a, b, shared = params = [Parameter(p) for p in case.parameters()]
-    first = build(make, [a, shared], [a, shared], at)
-    second = build(make, [{"params": [b, shared], "lr": lr * case.factor(1)}], [b, shared], at)
+    """Two optimizers take turns, each with a parameter of its own; the second comes after a step of the first."""
+    params = [Parameter(p) for p in case.parameters()]
+    optimizers = []
     for k, gradients in enumerate(case.gradients(steps)):
+        if k < len(params):
+            group = {"params": [params[k]], "lr": lr * case.factor(k)}
+            optimizers.append(build(make, [group], [params[k]], at))
         at.step = k + 1
-        for optimizer in (first, second):
+        for optimizer in optimizers:
             for p, g in zip(params, gradients, strict=True):
                 p.grad = g.clone()
             optimizer.step()

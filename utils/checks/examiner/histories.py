@@ -128,12 +128,12 @@ CONTRACT = [
         "or `p.flatten()` is a copy: what happens to it never reaches `p`. Update `p` itself, in its own shape.",
     ),
     Case(
-        "weights loaded and moved meanwhile",
+        "weights loaded and moved after it was built",
         shapes=((3,), (2, 2)),
         event="moved",
         most_steps=6,
         hint="`model.load_state_dict(…)` gives `p` other values, `model.to(…)` other memory. Read and write `p` itself "
-        "in every step: keep neither a copy of its values, nor `p.data` or a view.",
+        "in every step: `__init__` is too early for a copy of it, and `p.data` or a view is not to be kept.",
     ),
     Case(
         "a state_dict saved and loaded half-way", shapes=((3,), (2, 2)), lrs=(0.7, 2.0), event="state_dict", hint=_LOST
@@ -170,8 +170,8 @@ CONTRACT = [
 ]
 SIDE_BY_SIDE = Case(
     "two optimizers at once on one model",
-    shapes=((3, 2), (3, 2), (3, 2)),
-    lrs=(1.0, 0.3, 0.3),
+    shapes=((3, 2), (3, 2)),
+    lrs=(1.0, 0.3),
     hint="They disturb each other: a buffer, a counter or an option of the class, of a default argument or a global is "
     "one for both. Keep it in `self.state[p]`, or in `self` of one optimizer.",
 )

@@ -33,8 +33,8 @@ def walk(make: Callable, at: Attempt, *, case: Case, steps: int, lr: float) -> N
         if case.event == "late" and k == case.joins(len(params) - 1, steps):
             optimizer.add_param_group({"params": [params[-1]], "lr": lr * case.factor(len(params) - 1)})
         elif case.event == "moved" and k in (0, steps // 2):
-            for p in params:  # as `load_state_dict` and `to` of a module do
-                p.data = 0.5 - p.data
+            for p in params:  # as `to` of a module does, and first as if weights were loaded
+                p.data = p.data.clone() if k else 0.5 - p.data
         elif k == steps // 2 and case.event in ("state_dict", "deepcopy", "pickle"):
             params, optimizer = _reborn(case, params, optimizer, make, at)
         if case.given == "generator":
