@@ -578,7 +578,7 @@ def test_what_needs_a_metric_cannot_be_composed_and_that_is_said(name, how):
     lab = design_schedule(own)
     move(lab, scheduler=name, compose=how)
     lr, _, error = copied(lab, own=own)
-    assert error and error.rstrip(".") in alt(lab)
+    assert error and error.rstrip(".: ") in alt(lab)
     assert len(lr_drawn(lab)) == len(lr) if len(lr) else not drawn(lab)[1].size
     assert after_each_step(lab) == "scheduler.step()"
 
