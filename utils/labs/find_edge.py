@@ -118,7 +118,7 @@ def _ending(walk: Walk) -> str:
 def _alt_text(walk: Walk, run: Walked) -> str:
     ending, edge = _ending(walk), 2 / walk.kappa
     if run.error:
-        ending = f"your optimizer gave no run. {run.error}"
+        ending = f"your optimizer gave no run ({run.error})"
     elif walk.trace.diverged_at is None:
         ending += f" after {len(walk.trace.lr)} steps" + ("" if walk.fell else ": it did not go down")
     share = f"{walk.lr / edge:.0%}" if walk.lr > 0.1 * edge else f"{walk.lr / edge:.1%}"

@@ -106,7 +106,7 @@ class _Designer:
         if shown is None:
             return none, none, lr.error, lr.random
         error = lr.error
-        bad = [step for step, each in enumerate(shown) if _fault(each)]
+        bad = [step for step, each in enumerate(shown) if what.own and _fault(each)]
         if bad:
             steps, error = bad[0], f"lr is {shown[bad[0]]:.3g} in step {bad[0]}: {_fault(shown[bad[0]])}"
         momentum = ask(momentum_curve, steps, momentum=MOMENTUM) if steps else Ran(none)
@@ -133,7 +133,7 @@ def _asked(what: Design, work: Callable[[], np.ndarray]) -> Ran:
 
 
 def _fault(lr: float) -> str:
-    """Why this is no lr to train with, or nothing; torch's own schedules end at -1e-17 where 0 was meant."""
+    """Why this is no lr to train with, or nothing; a cosine ends at -1e-17 where 0 was meant."""
     return "" if -1e-12 < lr < np.inf else "training would climb" if lr < 0 else "that is no number to step by"
 
 

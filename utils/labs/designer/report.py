@@ -80,7 +80,8 @@ def _ending(run: Run) -> str:
 
 
 def _spread(loss: np.ndarray) -> str:
-    return f"{_short(loss.mean())} ± {_short(loss.std())}"
+    with np.errstate(over="ignore"):  # a square above 1e308
+        return f"{_short(loss.mean())} ± {_short(loss.std())}"
 
 
 def _short(loss: float) -> str:
