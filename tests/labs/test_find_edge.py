@@ -314,9 +314,13 @@ def wobble(p):
     p += 1e-3 * (torch.rand(2) + np.random.rand() + random.random())
 
 
+def fails(params, lr):
+    return 1 / 0
+
+
 BADLY = {  # what makes it, what is said of it
     "raises": (that(lambda p: p.no_such_thing), "AttributeError: 'Parameter' object has no attribute 'no_such_thing'"),
-    "raises at once": (lambda params, lr: 1 / 0, "ZeroDivisionError: division by zero"),
+    "raises at once": (fails, "ZeroDivisionError: division by zero"),
     "leaves the process": (that(leave), "SystemExit: xxx"),
     "loops": (that(forever), "stopped after 0.3 s, for it is too slow or its loop does not end"),
     "is slow": (that(lambda p: time.sleep(0.1)), "stopped after 0.3 s, for it is too slow or its loop does not end"),
@@ -343,6 +347,14 @@ def test_whatever_an_optimizer_of_ones_own_does_is_said_in_place_of_the_run_befo
     assert (
         "no run" not in lab.plot.frame["alt"] and reached(lab) == [False] * 3
     )  # its failure is not a run that went up
+
+
+def test_a_failure_is_no_run_that_went_up():
+    lab = find_edge(lambda params, lr: (fails if lr > 0.065 else torch.optim.SGD)(params, lr=lr))
+    lab.set(kappa=30)
+    for lr in (0.0645, 0.0660):  # 2 % apart, at an edge of 0.0667
+        lab.set(lr=nearest(lab, lr))
+    assert "no run" in lab.plot.frame["alt"] and reached(lab) == [False] * 3
 
 
 def test_random_numbers_are_said_and_are_the_same_each_time():
