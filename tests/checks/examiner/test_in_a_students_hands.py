@@ -234,6 +234,23 @@ class BufferOfDefault(Momentum):
         return b
 
 
+class FirstThousand(Momentum):
+    def move(self, p, b, group):
+        (p if p.numel() < 1000 else p.view(-1)[:1000]).sub_(
+            group["lr"] * (b if p.numel() < 1000 else b.view(-1)[:1000])
+        )
+
+
+class ListsOnly(Momentum):
+    def add_param_group(self, group):
+        super().add_param_group({**group, "params": [p for p in group["params"] if isinstance(p, tuple) or p.ndim < 9]})
+
+
+class OtherName(Momentum):
+    def step(self, again=None):
+        return super().step(again)
+
+
 FAULTS = {  # the point that fails first, and what is said of it
     ReadsTwice: "a generator of parameters: It raised `ValueError: nothing.*is a generator.*`params = list",
     CountsFirst: "a generator of parameters: .*TypeError.*is a generator.*`params = list",
@@ -255,6 +272,9 @@ FAULTS = {  # the point that fails first, and what is said of it
     OneLongVector: "parameters of several dtypes: .*Join no tensors",
     AnyGroup: "a parameter in two groups is refused: .*moves twice",
     ClearsTheFirst: "groups with generators of parameters: `zero_grad\\(\\)` leaves gradients",
+    FirstThousand: "a large matrix: At step 1 .*All entries",
+    ListsOnly: "a group added later: .*(do not hold|differs|same graph|Error)",
+    OtherName: r"step\(closure\): .*another name: `def step\(self, closure=None\)`",
     KeepsObjects: "a state_dict saved and loaded half-way: .*keep tensors and numbers",
     BufferOfClass: "one vector once more: At step 1 .*something outlives it",
     BufferOfDefault: "one vector once more: At step 1 .*something outlives it",

@@ -14,7 +14,7 @@ from utils.checks.examiner.walks import build
 
 
 def walk_closure(make: Callable, at: Attempt, *, steps: int, lr: float) -> None:
-    """`step(closure)`: called once with gradients enabled, before the update, and its loss returned."""
+    """`step(closure)`, also by name: called once with gradients enabled, before the update, and its loss returned."""
     p = Parameter(torch.tensor([[1.0], [-2.0], [0.5]], dtype=torch.float64))  # a matrix, for Muon
     weights = torch.tensor([[1.0], [2.0], [3.0]], dtype=torch.float64)
     optimizer = build(make, [p], [p], at)
@@ -30,7 +30,7 @@ def walk_closure(make: Callable, at: Attempt, *, steps: int, lr: float) -> None:
             return loss
 
         truth = float((p.detach() ** 2 * weights).sum())
-        loss = optimizer.step(closure)
+        loss = optimizer.step(closure=closure) if k else optimizer.step(closure)
         at.rows.append([p.detach().clone()])
         if not calls:
             raise Failed("The closure is never called: `step(closure)` calls it once, before the update.")

@@ -141,6 +141,12 @@ CONTRACT = [
     Case("a deepcopy half-way", shapes=((3,), (2, 2)), event="deepcopy", hint=_LOST),
     Case("a pickle half-way", shapes=((3,), (2, 2)), event="pickle", hint=_LOST),
     Case("maximize", maximize=True, hint="With `maximize` the gradient changes its sign, before the weight decay."),
+    Case(
+        "a large matrix",
+        shapes=((40, 50),),
+        most_steps=3,
+        hint="All entries of a parameter move by one rule, however many there are.",
+    ),
     Case("0-d parameters", shapes=((), (1,))),
     Case("empty parameters", shapes=((0,), (2, 0), (2,)), most_steps=3),
     Case("float32", dtypes=(torch.float32,), start=1e-3, hint=_DTYPE),

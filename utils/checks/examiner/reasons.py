@@ -24,6 +24,7 @@ _ERRORS = [  # the part of the examination it is looked for in, a pattern in an 
         "Does your step counter start at 0? 1 - beta ** 0 is 0: the first step has t = 1.",
     ),
     ("", r"step\(\) takes 1 positional", "`step` takes no closure: `def step(self, closure=None)`."),
+    ("", r"unexpected keyword argument 'closure'", "Its argument has another name: `def step(self, closure=None)`."),
     (
         "",
         r"[Ww]eights.only",
@@ -84,7 +85,7 @@ def _other_option(point: Point, make: Callable, lr: float) -> str:
         repaired = attempt(partial(point.run, lr=lr), partial(_with, make, {k: theirs[k] for k in keys}), 1.0)
         if keys and not repaired.error and repaired.ended and apart(repaired.rows, point.truth.rows) is None:
             named = [f"`{key}` is {_shown(ours[key])}, the reference's {_shown(theirs[key])}" for key in keys]
-            tensor = any(isinstance(ours[key], torch.Tensor) for key in keys)
+            tensor = "lr" in keys and isinstance(ours["lr"], torch.Tensor)
             return f"Your {'; your '.join(named)}.{f' {IN_PLACE}' * tensor}"
     return ""
 

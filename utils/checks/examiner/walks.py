@@ -31,7 +31,7 @@ def walk(make: Callable, at: Attempt, *, case: Case, steps: int, lr: float) -> N
     schedule = LambdaLR(optimizer, case.share) if case.warm_up or case.schedule != 1 else None
     for k, gradients in enumerate(case.gradients(steps)):
         if case.event == "late" and k == case.joins(len(params) - 1, steps):
-            optimizer.add_param_group({"params": [params[-1]], "lr": lr * case.factor(len(params) - 1)})
+            optimizer.add_param_group({"params": params[-1], "lr": lr * case.factor(len(params) - 1)})
         elif case.event == "moved" and k in (0, steps // 2):
             for p in params:  # as `to` of a module does, and first as if weights were loaded
                 p.data = p.data.clone() if k else 0.5 - p.data
