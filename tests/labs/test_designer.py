@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import html
+import random
 import re
 import sys
 import threading
@@ -18,12 +19,13 @@ from torch.nn.functional import cross_entropy
 from torch.optim import lr_scheduler
 
 from tests.support.lab_widgets import drawn, options, to_data, widgets_of
-from utils.labs import design_schedule
+from utils.labs import design_schedule, guarded
 from utils.labs.designer import lab as lab_module
 from utils.labs.designer import picture
 from utils.labs.designer.background import Runs
 from utils.labs.designer.choices import AFTER, ALONE, BEFORE, COMPOSE, KNOBS, LRS, PARTNERS, TIMES
 from utils.labs.designer.picture import LOSSES
+from utils.labs.designer.report import Shown, alt_text, table
 from utils.labs.goals import Trained, designer_goals
 from utils.practice import schedule_runs
 from utils.practice.schedule_runs import SEEDS, STEPS, Run, train
@@ -578,7 +580,7 @@ def test_what_needs_a_metric_cannot_be_composed_and_that_is_said(name, how):
     lab = design_schedule(own)
     move(lab, scheduler=name, compose=how)
     lr, _, error = copied(lab, own=own)
-    assert error and error.rstrip(".") in alt(lab)
+    assert error and error.rstrip(".: ") in alt(lab)
     assert len(lr_drawn(lab)) == len(lr) if len(lr) else not drawn(lab)[1].size
     assert after_each_step(lab) == "scheduler.step()"
 
@@ -730,3 +732,104 @@ def test_a_function_or_a_list_among_the_arguments_does_not_start_the_training_an
     move(lab, scheduler="StepLR", log=True)
     move(lab, scheduler=scheduler, log=False)
     assert "Its training: validation loss" in alt(lab)
+
+
+# ---- what a scheduler of one's own may do
+
+
+def forever(step):
+    while True:
+        pass
+
+
+def draw_lr(step):
+    return float(torch.rand(())) + 0.01 * np.random.rand() + 0.01 * random.random()
+
+
+def leaves(step):
+    raise SystemExit("enough")
+
+
+def below(step):
+    return 1 - step / 50
+
+
+class Waits(lr_scheduler.LRScheduler):
+    """The lr curve knows its steps; in training it never comes back, for there are four parameters."""
+
+    def get_lr(self):
+        if len(self.optimizer.param_groups[0]["params"]) > 1 and self.last_epoch == 3:
+            forever(3)
+        return self.base_lrs
+
+
+BADLY = {  # what makes it, what is said
+    "raises in the factory": (fails_at_once, "TypeError: no such <scheduler>"),
+    "leaves the process": (lambda o: lr_scheduler.LambdaLR(o, leaves), "SystemExit: enough"),
+    "loops in the factory": (forever, "stopped after 0.3 s, for it is too slow or its loop does not end"),
+    "loops in a step": (
+        lambda o: lr_scheduler.LambdaLR(o, lambda step: step if step < 3 else forever(step)),
+        "stopped after 0.3 s, for",
+    ),
+    "loops in training": (Waits, "Its training: stopped after"),
+    "nan": (
+        lambda o: lr_scheduler.LambdaLR(o, lambda s: 1.0 if s < 7 else float("nan")),
+        "lr is nan in step 7: that is",
+    ),
+    "infinite": (
+        lambda o: lr_scheduler.LambdaLR(o, lambda s: 1.0 if s < 7 else 1e309),
+        "lr is inf in step 7: that is no",
+    ),
+    "negative": (lambda o: lr_scheduler.LambdaLR(o, below), "lr is -0.00252 in step 51: training would climb"),
+    "half-way a power of 0": (
+        lambda o: lr_scheduler.LambdaLR(o, lambda s: (9 - s) ** -0.5 if s < 10 else 1),
+        "ZeroDivisionError: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BADLY)
+def test_whatever_a_scheduler_of_ones_own_does_is_said(name, monkeypatch):
+    monkeypatch.setattr(guarded, "SECONDS", 0.3 if "loops" in name else 5.0)
+    monkeypatch.setattr(guarded, "AGAIN", 0.3)
+    make, said = BADLY[name]
+    lab = design_schedule({name: make})
+    move(lab, scheduler=name)
+    lab.finish()
+    assert said in alt(lab) and html.escape(said.removeprefix("Its training: "), quote=False) in results(lab), alt(lab)
+    assert len(alt(lab)) < 600 and ("Its training" in alt(lab)) == ("in training" in name)
+    move(lab, scheduler="StepLR")
+    assert said not in alt(lab) and alt(lab).startswith("StepLR, ")
+
+
+def test_a_bad_lr_that_only_training_sees_ends_it():
+    class Sinks(Halve):
+        def step(self, loss):
+            for group in self.optimizer.param_groups:
+                group["lr"] -= 0.01 if len(group["params"]) > 1 else 0
+
+    lab = design_schedule({"sinks": Sinks})
+    move(lab, scheduler="sinks", lr=LRS[0])
+    lab.finish()
+    assert re.search(r"Its training: lr is -0\.\d+ in step \d: training would climb", alt(lab)), alt(lab)
+
+
+def test_random_numbers_are_the_same_in_picture_and_training_and_are_said():
+    lab = design_schedule({"lots": lambda o: lr_scheduler.LambdaLR(o, draw_lr), "half": half})
+    before = torch.get_rng_state(), random.getstate()
+    move(lab, scheduler="lots")
+    foreseen = lr_drawn(lab)[:, 1]
+    lab.finish()
+    runs = lab.finish.__self__
+    np.testing.assert_allclose(runs[runs._wanted[1]].lr, foreseen, atol=1e-6)
+    assert "It draws random numbers, here those of one seed" in alt(lab) and np.ptp(foreseen) > 0.01
+    assert torch.equal(torch.get_rng_state(), before[0]) and random.getstate() == before[1]
+    move(lab, scheduler="half")
+    assert "random" not in alt(lab)
+
+
+def test_a_loss_that_explodes_without_end_is_short():
+    values = {"scheduler": "StepLR", "compose": ALONE, "lr": 1.0, "constant": 1.0}
+    run = ended(1e180)
+    shown = Shown(run.lr, run.lr * 0, "", False, False, schedule=run, constant=run)
+    assert "1.0e+180 ± " in table(values, shown) and len(alt_text(values, shown)) < 400

@@ -2,8 +2,11 @@
 
 import html
 import importlib
+import random
 import re
 import sys
+import threading
+import time
 from functools import cache, partial
 from io import BytesIO
 from itertools import pairwise
@@ -16,7 +19,8 @@ from traitlets import TraitError
 
 from tests.support.lab_widgets import drawn, options, to_data, widgets_of
 from utils.descent import FAR
-from utils.labs import find_edge
+from utils.internals import running
+from utils.labs import find_edge, guarded
 from utils.labs.plot_widget import Canvas
 from utils.surfaces import ravine
 
@@ -52,9 +56,9 @@ def random_settings(lab, count=200):
     ends = np.array(np.meshgrid(*[[0, -1]] * 4)).reshape(4, -1).T
     for positions in ends:
         yield {name: each[i] for (name, each), i in zip(choices.items(), positions, strict=True)}
-    random = np.random.default_rng(0)
+    draw = np.random.default_rng(0)
     for _ in range(count - len(ends)):
-        yield {name: each[random.integers(len(each))] for name, each in choices.items()}
+        yield {name: each[draw.integers(len(each))] for name, each in choices.items()}
 
 
 def by_theory(lr, kappa, x, y):
@@ -277,6 +281,110 @@ def test_any_optimizer_may_walk():
         for make in (torch.optim.Adam, partial(torch.optim.SGD, momentum=0.9), torch.optim.LBFGS):
             told = find_edge(make).set(**setting).plot.frame["alt"]
             assert re.search(r"diverged at step|loss \S+ after 60 steps", told)
+
+
+class Mine(OneThird):
+    """Plain gradient descent, but for what `does` does with the parameter in every step."""
+
+    does = None
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p -= group["lr"] * p.grad
+                type(self).does(p)
+
+
+def that(does) -> type:
+    """A class of optimizers that also do this, as one that a student wrote."""
+    return type("Mine", (Mine,), {"does": staticmethod(does)})
+
+
+def forever(_):
+    while True:
+        pass
+
+
+def leave(_):
+    raise SystemExit("x" * 500)
+
+
+def wobble(p):
+    p += 1e-3 * (torch.rand(2) + np.random.rand() + random.random())
+
+
+def fails(params, lr):
+    return 1 / 0
+
+
+BADLY = {  # what makes it, what is said of it
+    "raises": (that(lambda p: p.no_such_thing), "AttributeError: 'Parameter' object has no attribute 'no_such_thing'"),
+    "raises at once": (fails, "ZeroDivisionError: division by zero"),
+    "leaves the process": (that(leave), "SystemExit: xxx"),
+    "loops": (that(forever), "stopped after 0.3 s, for it is too slow or its loop does not end"),
+    "is slow": (that(lambda p: time.sleep(0.1)), "stopped after 0.3 s, for it is too slow or its loop does not end"),
+    "nan": (that(lambda p: p.div_(0).mul_(0)), "nan after step 1: is there a 0 / 0"),
+    "none": (lambda params, lr: None, "ValueError: make_optimizer must return"),
+}
+
+
+@pytest.mark.parametrize("name", BADLY)
+def test_whatever_an_optimizer_of_ones_own_does_is_said_in_place_of_the_run_before(name, monkeypatch):
+    monkeypatch.setattr(guarded, "SECONDS", 0.3 if name in ("loops", "is slow") else 5.0)
+    bad, said = BADLY[name]
+    lab = find_edge(lambda params, lr: (bad if lr > 0.1 else torch.optim.SGD)(params, lr=lr))
+    lab.set(lr=nearest(lab, 0.05))
+    before = drawn(lab)[2]
+    lab.set(lr=nearest(lab, 0.3), kappa=30)
+    alt = lab.plot.frame["alt"]
+    assert f"your optimizer gave no run ({said}" in alt and len(alt) < 400 and html.escape(said) in lab.status.value
+    assert alt.startswith("lr 0.298, κ = 30: ") and "diverged" not in alt and "loss " not in alt
+    assert np.isfinite(before).all() and not np.isfinite(drawn(lab)[2][1:]).any()
+    assert "no run: see below" in [text for _, _, text in lab.plot.frame["texts"]]
+    lab.still()
+    lab.set(lr=nearest(lab, 0.06))
+    assert (
+        "no run" not in lab.plot.frame["alt"] and reached(lab) == [False] * 3
+    )  # its failure is not a run that went up
+
+
+def test_a_failure_is_no_run_that_went_up():
+    lab = find_edge(lambda params, lr: (fails if lr > 0.065 else torch.optim.SGD)(params, lr=lr))
+    lab.set(kappa=30)
+    for lr in (0.0645, 0.0660):  # 2 % apart, at an edge of 0.0667
+        lab.set(lr=nearest(lab, lr))
+    assert "no run" in lab.plot.frame["alt"] and reached(lab) == [False] * 3
+
+
+def test_random_numbers_are_said_and_are_the_same_each_time():
+    lab = find_edge(that(wobble))
+    before = torch.get_rng_state(), random.getstate()
+    first = drawn(lab)[2]
+    assert "It draws random numbers, here those of one seed" in lab.plot.frame["alt"]
+    lab.set(kappa=3).set(kappa=10)
+    np.testing.assert_array_equal(drawn(lab)[2], first)
+    assert torch.equal(torch.get_rng_state(), before[0]) and random.getstate() == before[1]
+    assert "random" not in find_edge().plot.frame["alt"]
+
+
+def test_one_that_will_not_stop_is_run_once(monkeypatch):
+    monkeypatch.setattr(guarded, "SECONDS", 0.1)
+    monkeypatch.setattr(running, "GRACE", 0.1)
+    calls, end = [], threading.Event()
+
+    def stubborn(params, lr):
+        calls.append(lr)
+        while not end.is_set():
+            try:
+                end.wait(0.01)
+            except BaseException:
+                pass
+
+    lab = find_edge(stubborn)
+    lab.set(kappa=3).set(kappa=100)
+    end.set()
+    assert len(calls) == 1 and "it could not be stopped and still runs: restart the kernel" in lab.plot.frame["alt"]
 
 
 def test_the_number_of_steps_is_free():

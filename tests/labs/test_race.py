@@ -15,6 +15,7 @@ import torch
 
 from tests.support.lab_widgets import drawn, options, to_data, widgets_of
 from utils.descent import descend
+from utils.labs import guarded
 from utils.labs.plot_widget import PlotWidget, Stills
 from utils.labs.race import race
 from utils.labs.race_picture import LOSSES
@@ -358,6 +359,79 @@ def test_optimizers_of_ones_own_race_too():
     assert lab.values["At once lr"] == 0.01
     move(lab, Uphill_lr=LRS[-1])
     assert told(lab)["Uphill"].startswith("diverged at step ")
+
+
+class Mine(torch.optim.SGD):
+    """SGD, but for what `does` does in every step with the parameter."""
+
+    does = None
+
+    def step(self, closure=None):
+        super().step()
+        with torch.no_grad():
+            type(self).does(self.param_groups[0]["params"][0])
+
+
+def that(does) -> type:
+    """A class of optimizers that also do this, as one that a student wrote."""
+    return type("Mine", (Mine,), {"does": staticmethod(does)})
+
+
+def forever(_):
+    while True:
+        pass
+
+
+def leave(_):
+    raise SystemExit("x" * 500)
+
+
+def wobble(p):
+    p += 1e-3 * torch.rand(2)
+
+
+STOPPED = "stopped after 0.3 s, for it is too slow or its loop does not end"
+BADLY = {  # what it does in a step, what is said
+    "leaves the process": (leave, "SystemExit: xxx"),
+    "loops": (forever, STOPPED),
+    "is slow": (lambda p: time.sleep(0.05), STOPPED),
+    "nan": (lambda p: p.div_(0).mul_(0), "nan after step 1: is there a 0 / 0, or the root of a negative number?"),
+}
+
+
+@pytest.mark.parametrize("name", BADLY)
+def test_whatever_one_of_ones_own_does_is_said_and_the_others_race_on(name, monkeypatch):
+    monkeypatch.setattr(guarded, "SECONDS", 0.3 if BADLY[name][1] == STOPPED else 5.0)
+    lab = race({"Bad": that(BADLY[name][0]), "Own": GOOD})
+    assert told(lab)["Bad"].startswith(BADLY[name][1]) and len(told(lab)["Bad"]) < 300
+    assert told(lab)["Own"] == in_words(walk(lab, "Own"), 1e-3)
+    assert lab.plot.frame["texts"][4][2] == "" and lab.plot.frame["texts"][5][2] == "Own"
+
+
+@pytest.mark.parametrize("does", [forever, lambda p: time.sleep(0.002)], ids=["loops", "is slow"])
+def test_tuning_ends_and_says_who_was_too_slow(does, monkeypatch):
+    monkeypatch.setattr(guarded, "SECONDS", 0.1 if does is forever else 60.0)
+    monkeypatch.setattr(guarded, "AGAIN", 0.05)
+    monkeypatch.setattr(race_module, "TUNING", 0.3)
+    lab = race({"Bad": that(does)}).set(**{name: False for name in ("SGD on", "Momentum on", "RMSprop on", "Adam on")})
+    lr = lab.values["Bad lr"]
+    lab.do("tune all")
+    assert told(lab)["Bad"].endswith(", too slow to tune") and lab.values["Bad lr"] == lr
+    assert not curve_of(lab, "Bad").size
+    lab.set(**{"Bad on": False})
+    assert "Bad" not in told(lab)
+
+
+def test_random_numbers_are_said_and_are_the_same_each_time():
+    lab = race({"Lots": that(wobble)})
+    before = torch.get_rng_state()
+    first = told(lab)["Lots"]
+    assert first.endswith(", with random numbers") and "random" not in told(lab)["SGD"]
+    torch.manual_seed(5)
+    move(lab, Lots_lr=0.1)
+    move(lab, Lots_lr=0.01)
+    assert told(race({"Lots": that(wobble)}))["Lots"] == told(lab)["Lots"] == first
+    torch.set_rng_state(before)
 
 
 def test_what_is_no_optimizer_is_said():

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 
 from utils.descent import descend
 from utils.labs.goals import Walk, edge_goals
+from utils.labs.guarded import Guarded
+from utils.labs.guarded_walk import RANDOM, Walked, nowhere, walked
 from utils.labs.plot_widget import Canvas, PlotWidget, Stills
 from utils.labs.shell import Lab
 from utils.plots import surface_contours
@@ -24,19 +26,24 @@ def find_edge(make_optimizer: Callable = torch.optim.SGD, *, steps: int = 60) ->
 
     Left the path, in the middle its loss, right the loss after `steps` steps against lr: the curve that theory predicts
     for plain gradient descent, the best lr 2/(μ + L), the edge 2/L, and a dot where the run really ended.
-    `make_optimizer(params, lr=…)` may be any optimizer, the student's own too.
+    `make_optimizer(params, lr=…)` may be any optimizer, the student's own too: what it raises is shown, and so is that
+    it takes too long, arrives at nan or draws random numbers.
     """
     stills = Stills(lambda kappa: _still(ravine(kappa), steps), KAPPAS)
     plot = _plot(*stills[10], steps)
     plot.on_msg(stills.draw_soon)
-    goals = edge_goals()
+    goals, guarded = edge_goals(), Guarded()
 
     def update(lr, kappa, x, y):
         start = round(x, 6), round(y, 6)  # a slider's zero may be 1e-17, which would grow along the steep axis
-        trace = descend(ravine(kappa), lambda params: make_optimizer(params, lr=lr), steps, start=start)
-        walk = Walk(lr, kappa, start, trace)
+
+        def walk_from_start(make):
+            return descend(ravine(kappa), make, steps, start=start)
+
+        run = walked(guarded, walk_from_start, lambda params: make_optimizer(params, lr=lr))
+        walk = Walk(lr, kappa, start, run.trace or nowhere(start, steps))
         canvas, axes = stills[kappa]
-        return _frame(canvas, axes, walk), goals.see(walk), canvas.png
+        return _frame(canvas, axes, walk, run), goals.listed() if run.error else goals.see(walk), canvas.png
 
     return Lab("edge", plot, _controls(), update)
 
@@ -69,8 +76,8 @@ def _plot(canvas: Canvas, axes: list[Axes], steps: int) -> PlotWidget:
     )
 
 
-def _frame(canvas: Canvas, axes: list[Axes], walk: Walk) -> dict:
-    """What moves, for one walk: the lines and words of _plot(), and the alt text."""
+def _frame(canvas: Canvas, axes: list[Axes], walk: Walk, run: Walked) -> dict:
+    """What moves, for one walk and how it came about: the lines and words of _plot(), and the alt text."""
     on_surface, on_loss, on_lr = axes
     lr, (x, y), loss, steps = walk.lr, walk.start, walk.trace.loss, len(walk.trace.lr)
     edge = 2 / walk.kappa
@@ -78,20 +85,21 @@ def _frame(canvas: Canvas, axes: list[Axes], walk: Walk) -> dict:
     predicted = _predicted(grid, walk.kappa, walk.start, steps)
     end = np.clip(loss[-1] if np.isfinite(loss[-1]) else np.inf, 3e-12, 3e3)
     short = _ending(walk) + ("" if walk.fell or walk.trace.diverged_at is not None else ": not down")
+    short = "no run: see below" if run.error else short
     return canvas.frame(
         [
             (on_lr, grid, np.clip(predicted, 1e-14, 1e6)),
             (on_surface, [x], [y]),
             (on_surface, *walk.trace.path.T),
             (on_loss, np.arange(steps + 1), np.maximum(loss, 1e-14)),
-            (on_lr, [min(lr, 1.44 * edge)], [end]),
+            (on_lr, [min(lr, 1.44 * edge)], [np.nan if run.error else end]),
         ],
         [
             (on_loss, steps, 2e3, short if walk.fell else ""),
             (on_loss, steps, 2e3, "" if walk.fell else short),
             (on_lr, 1.38 * edge, end / 2, f"lr {lr:.3g} →" if lr > 1.44 * edge else ""),  # not in the picture
         ],
-        _alt_text(walk),
+        _alt_text(walk, run),
     )
 
 
@@ -107,11 +115,14 @@ def _ending(walk: Walk) -> str:
     return f"loss {walk.trace.loss[-1]:.1e}"
 
 
-def _alt_text(walk: Walk) -> str:
+def _alt_text(walk: Walk, run: Walked) -> str:
     ending, edge = _ending(walk), 2 / walk.kappa
-    if walk.trace.diverged_at is None:
+    if run.error:
+        ending = f"your optimizer gave no run ({run.error})"
+    elif walk.trace.diverged_at is None:
         ending += f" after {len(walk.trace.lr)} steps" + ("" if walk.fell else ": it did not go down")
     share = f"{walk.lr / edge:.0%}" if walk.lr > 0.1 * edge else f"{walk.lr / edge:.1%}"
+    ending += f". {RANDOM}" if run.random else ""
     return f"lr {walk.lr:.3g}, κ = {walk.kappa}: {ending}. The edge 2/L is {edge:.3g}; this lr is {share} of it."
 
 

@@ -30,6 +30,10 @@ class Goals:
     def see(self, shown) -> str:
         """Note what the lab shows, in the form that the rules of its goals take, and return the list as HTML."""
         self.reached = [done or bool(goal.met(shown)) for done, goal in zip(self.reached, self._goals, strict=True)]
+        return self.listed()
+
+    def listed(self) -> str:
+        """The list as HTML, as far as the goals are reached by now."""
         marks = ("✓" if done else "○" for done in self.reached)
         listed = "".join(f"<div>{mark} {goal.text}</div>" for mark, goal in zip(marks, self._goals, strict=True))
         return (f"<p>{self._heading}</p>" if self._heading else "") + listed

@@ -1,29 +1,35 @@
 """Lab 2, the race: up to six optimizers from the same start, each with settings of its own, and tuned on the spot."""
 
 import html
+import time
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import ipywidgets
 import numpy as np
 
-from utils.descent import Trace, descend
+from utils.descent import descend
+from utils.labs.guarded import Guarded
+from utils.labs.guarded_walk import Walked, walked
 from utils.labs.plot_widget import Stills
 from utils.labs.race_picture import COLORS, DASHES, Entry, draw_still, frame, make_plot, visible
 from utils.labs.racers import LRS, PROBLEMS, RACERS, STEPS, TRIED, Course, Racer, home
 from utils.labs.shell import WRAP, Lab
+
+TUNING = 4.0  # seconds that tuning may take for an optimizer of the student's
 
 
 def race(own: Mapping[str, Callable] | None = None) -> Lab:
     """Lab 2: optimizers race on a surface; "tune all" gives each its best lr, so that nobody compares untuned ones.
 
     `own` enters optimizers of yours, name → `make(params, lr=…)`, at the cost of the last of the six built-in racers.
-    One of yours that raises is shown with what it raised. Raises ValueError for more than six, or for a name twice.
+    One of yours that raises is shown with what it raised, and so is one that is too slow, arrives at nan or draws
+    random numbers. Raises ValueError for more than six, or for a name twice.
     """
     own = dict(own or {})
     if len(own) > 6:
         raise ValueError(f"six optimizers can race, you entered {len(own)}")
-    racers = [*RACERS[: 6 - len(own)], *(Racer(name, make) for name, make in own.items())]
+    racers = [*RACERS[: 6 - len(own)], *(Racer(name, make, own=True) for name, make in own.items())]
     if len({racer.name for racer in racers}) < len(racers):
         raise ValueError(f"two racers have the same name, among {', '.join(racer.name for racer in racers)}")
     return _Race(racers).lab
@@ -54,7 +60,9 @@ class _Lane:
         }
         self.result = ipywidgets.HTML(layout={"width": "235px"})
         self._run = lru_cache(maxsize=256)(self._descend)  # only a racer whose setting changed runs again
+        self._guarded = Guarded() if racer.own else None
         self._tuned_for, self._curve = None, np.empty(0)
+        self._too_slow_for = None
 
     @property
     def controls(self) -> dict[str, ipywidgets.Widget]:
@@ -65,16 +73,23 @@ class _Lane:
     def entry(self, course: Course) -> Entry:
         """What is seen of this racer on this course, at its present setting."""
         lr, setting = self.lr.value, self._setting()
-        outcome = self._run(course, lr, setting) if self.on.value else None
+        run = self._run(course, lr, setting) if self.on.value else Walked(None)
         curve = self._curve if self._tuned_for == (course, setting) else np.empty(0)  # an old one would be wrong
-        return Entry(self.racer.name, lr, outcome, curve)
+        notes = ["with random numbers"] * run.random + ["too slow to tune"] * (self._too_slow_for == (course, setting))
+        return Entry(self.racer.name, lr, run.trace or run.error or None, curve, ", ".join(notes))
 
     def tune(self, course: Course) -> None:
         """Move lr to the best of TRIED: as far down as the picture shows, and of several the smallest."""
         # With noise, lr is chosen on other seeds than the one in the picture.
         setting, seeds = self._setting(), range(1, 9) if course.noise else (0,)
-        runs = [[self._run(course, lr, setting, seed) for seed in seeds] for lr in TRIED]
-        losses = np.array([[t.loss[-1] if isinstance(t, Trace) else np.nan for t in row] for row in runs])
+        losses = np.full((len(TRIED), len(seeds)), np.nan)
+        began = time.monotonic()
+        for i, j in np.ndindex(losses.shape):
+            run = self._run(course, TRIED[i], setting, seeds[j])
+            losses[i, j] = run.trace.loss[-1] if run.trace else np.nan
+            if self.racer.own and time.monotonic() > began + TUNING:
+                self._too_slow_for = course, setting
+                return
         ends = np.median(np.where(np.isfinite(losses), losses, np.inf), axis=1)
         if np.isfinite(ends).any():
             self._tuned_for, self._curve = (course, setting), visible(ends)
@@ -92,12 +107,15 @@ class _Lane:
         """All that decides where this racer ends on a course, but for lr and seed."""
         return tuple((knob, control.value) for knob, control in self.knobs.items())
 
-    def _descend(self, course: Course, lr: float, setting: tuple, seed: int = 0) -> Trace | str:
-        make, where = partial(self.racer.make, lr=lr, **dict(setting)), {"start": course.start, "noise": course.noise}
-        try:
+    def _descend(self, course: Course, lr: float, setting: tuple, seed: int = 0) -> Walked:
+        def walk(make):
+            where = {"start": course.start, "noise": course.noise}
             return descend(course.surface, make, STEPS, **where, seed=seed, label=self.racer.name)
-        except Exception as error:  # a student's optimizer may raise anything, and the lab must go on
-            return f"{type(error).__name__}: {error}"
+
+        def make(params):
+            return self.racer.make(params, lr=lr, **dict(setting))
+
+        return walked(self._guarded, walk, make, seed=seed) if self._guarded else Walked(walk(make))
 
 
 class _Race:

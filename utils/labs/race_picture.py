@@ -21,17 +21,22 @@ LOSSES = (1e-10, 1e3)  # the range that the picture shows
 class Entry:
     """What is seen of one racer.
 
-    outcome   its run, or what it raised, or None: it is not in the race
+    outcome   its run, or why it has none, or None: it is not in the race
     curve     (len(TRIED),): the loss at the end of each run that tuned it, or empty
+    note      what else is to be said of it, or ""
     """
 
     name: str
     lr: float
     outcome: Trace | str | None
     curve: np.ndarray
+    note: str = ""
 
     def result(self, target: float) -> str:
         """How it ended, and after how many steps its loss was at most `target`."""
+        return self._ending(target) + (f", {self.note}" if self.note and self.outcome is not None else "")
+
+    def _ending(self, target: float) -> str:
         if self.outcome is None:
             return "not in the race"
         if isinstance(self.outcome, str):

@@ -16,13 +16,17 @@ TRIED = LRS[::5]  # by tuning
 
 @dataclass(frozen=True)
 class Racer:
-    """`make(params, lr=…, **knobs)` is the optimizer; `knobs` are its other sliders: keyword → (values, default)."""
+    """`make(params, lr=…, **knobs)` is the optimizer; `knobs` are its other sliders: keyword → (values, default).
+
+    One that is the student's `own` is guarded.
+    """
 
     name: str
     make: Callable
     lr: float = 0.01
     knobs: Mapping[str, tuple] = field(default_factory=dict)
     on: bool = True
+    own: bool = False
 
 
 _SLOW, _FAST = (0.9, 0.99, 0.999), (0.0, 0.5, 0.8, 0.9, 0.95, 0.99)  # Adam refuses a 0 that is no float

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from torch.optim import optimizer as torch_optimizer
 
 from utils.checks import update_mistakes
-from utils.checks.examiner import attempt, cases, check_optimizer, mistakes, walks
+from utils.checks.examiner import attempt, cases, check_optimizer, histories, mistakes, walks
 
 examiner = importlib.import_module("utils.checks.examiner.examine")  # the package has a function of the same name
 
@@ -180,7 +180,9 @@ def test_optimizers_of_torch_pass_beside_themselves(name):
     verdict = check_optimizer(partial(make, **OPTIONS.get(name, {})), reference, steps=12)
     assert verdict, verdict.message
     assert "✗" not in verdict.message
-    assert verdict.message.startswith("all 27 points" if name in ELEMENTWISE else "all 2")
+    assert verdict.message.startswith(
+        "all 44 points" if name in ELEMENTWISE else f"all {42 if name == 'Adafactor' else 40}"
+    )
 
 
 def test_elementwise_ones_are_all_of_them():
@@ -208,7 +210,7 @@ def test_right_ones_that_round_otherwise_pass(name):
 
 def test_steps_may_be_one():
     verdict = check_optimizer(Adam, Adam, steps=1)
-    assert verdict.message.startswith("all 27 points")
+    assert verdict.message.startswith("all 44 points")
 
 
 def test_lr_may_be_a_tensor():
@@ -229,7 +231,7 @@ def test_lr_may_be_a_tensor():
     ],
 )
 def test_rules_without_a_mistake_are_those_of_torch(core, reference, options):
-    for case in cases.VALUES:
+    for case in histories.VALUES:
         truth = attempt.attempt(partial(walks.walk, case=case, steps=20, lr=0.1), partial(reference, **options), 9)
         options = dict(truth.options)
         rows = list(mistakes.follow_case(update_mistakes.KNOWN[core][0], case, 20, options=options))
@@ -436,7 +438,8 @@ class LaxGroups(Bare):
         return loss
 
     def load_state_dict(self, state):
-        return None
+        if len(state["param_groups"]) == len(self.param_groups):
+            super().load_state_dict(state)
 
 
 @pytest.mark.parametrize(
@@ -494,7 +497,7 @@ class TakesAll(Bare):
     ],
 )
 def test_refusals_must_be_clear(make, name, said, monkeypatch):
-    monkeypatch.setattr(examiner, "CONTRACT", [case for case in cases.CONTRACT if case.name == name])
+    monkeypatch.setattr(examiner, "CONTRACT", [case for case in histories.CONTRACT if case.name == name])
     verdict = check_optimizer(make, partial(RMSprop, **_RMS), steps=3)
     assert re.search(f"✗ {name}: .*{said}", verdict.message, re.IGNORECASE), verdict.message
 
@@ -513,11 +516,13 @@ def test_refusals_must_be_clear(make, name, said, monkeypatch):
 )
 def test_mistakes_with_different_sentences_lead_along_different_paths(core, options):
     right, known = update_mistakes.KNOWN[core]
-    histories = [cases.VALUES[i] for i in (2, 5, 6)] + cases.CONTRACT[:4]
-    histories = [replace(case, shapes=((3,),) * len(case.shapes)) for case in histories]
+    names = ["two parameters of one shape", "tiny gradients", "gradients with zeros", "groups with their own lr"]
+    names += ["a scheduler that changes lr", "a group added later", "gradients that are None"]
+    chosen = [case for case in histories.VALUES + histories.CONTRACT if case.name in names]
+    chosen = [replace(case, shapes=((3,),) * len(case.shapes)) for case in chosen]
 
     def everywhere(rule):
-        return [list(mistakes.follow_case(rule, case, 4, options=options)) for case in histories]
+        return [list(mistakes.follow_case(rule, case, 4, options=options)) for case in chosen]
 
     def alike(a, b):
         return all(cases.apart(x, y) is None for x, y in zip(a, b, strict=True))
@@ -671,7 +676,7 @@ def test_where_the_reference_is_slow_the_candidate_may_be(monkeypatch):
 
     class Slow(SGD):
         def step(self, closure=None):
-            time.sleep(0.01)
+            time.sleep(0.003)
             return super().step(closure)
 
     assert check_optimizer(partial(Slow, lr=0.1), partial(Slow, lr=0.1), steps=3)

@@ -8,12 +8,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+import torch
 from torch.optim import Optimizer
 
-from utils.checks.examiner.attempt import attempt
-from utils.checks.examiner.cases import CONTRACT, VALUES
-from utils.checks.examiner.report import Differs, Point, judged, reason_of, report
-from utils.checks.examiner.walks import walk, walk_closure, walk_wrong_groups
+from utils.checks.examiner.attempt import Attempt, attempt
+from utils.checks.examiner.cases import Case, apart
+from utils.checks.examiner.contract_walks import walk_closure, walk_side_by_side, walk_twice, walk_wrong_groups
+from utils.checks.examiner.histories import CONTRACT, OWN_OPTIONS, SIDE_BY_SIDE, TWICE, VALUES
+from utils.checks.examiner.reasons import reason_of
+from utils.checks.examiner.report import Differs, Point, judged, report
+from utils.checks.examiner.walks import walk
 from utils.guard import NotYet, Verdict, Wrong, check, has_placeholder, not_yet
 
 __all__ = ["Differs", "check_optimizer", "examine"]
@@ -49,16 +53,19 @@ def examine(candidate: Callable[..., Optimizer], reference: Callable[..., Optimi
     limit = SECONDS * max(1.0, steps / 20)
     options, of_matrices = _look_at(reference)
     lr, begin = options["lr"], time.monotonic()
-    points = [
-        replace(point, truth=attempt(partial(point.run, lr=lr), reference, 10 * limit))
-        for point in _points(steps, of_matrices=of_matrices)
-    ]
+
+    def with_truth(point: Point) -> Point:
+        return replace(point, truth=attempt(partial(point.run, lr=lr), reference, 10 * limit))
+
+    points = [with_truth(point) for point in _points(steps, of_matrices=of_matrices)]
+    if apart(points[0].truth.rows, points[1].truth.rows):
+        raise Wrong("The reference itself cannot be examined. Two of it, one after the other, do not do the same.")
     now = time.monotonic()
-    points = _try(points, candidate, lr=lr, end=now + max(limit, PATIENCE * (now - begin)))
+    points = _try(points, candidate, with_truth, lr=lr, end=now + max(limit, PATIENCE * (now - begin)))
     _stop_at_stub(points)
     values = [point for point in points if point.part == "values"]
     card = values + _effects(points) + [point for point in points if point.part != "values"]
-    return report(card, partial(reason_of, points=points, reference=reference, options=options, steps=steps))
+    return report(card, partial(reason_of, points=points, makes=(candidate, reference), options=options))
 
 
 def _judge_arguments(candidate, reference, steps) -> None:
@@ -72,10 +79,14 @@ def _judge_arguments(candidate, reference, steps) -> None:
 
 def _look_at(reference: Callable) -> tuple[dict, bool]:
     """The options of the reference's group, its lr as a float, and whether it takes nothing but matrices."""
-    vector, matrix = (attempt(partial(walk, case=case, steps=1, lr=0.0), reference, 10) for case in VALUES[:2])
-    if matrix.error or "lr" not in matrix.options:
-        raise Wrong(f"The reference itself cannot be examined. {matrix.error or 'Its groups have no `lr`.'}")
-    return {**matrix.options, "lr": float(matrix.options["lr"])}, bool(vector.error)
+    cases = (Case("a vector"), Case("a matrix", shapes=((3, 2),)))
+    vector, matrix = (attempt(partial(walk, case=case, steps=1, lr=0.0), reference, 10) for case in cases)
+    lr = matrix.options.get("lr")
+    if matrix.error or not isinstance(lr, int | float | torch.Tensor):
+        raise Wrong(
+            f"The reference itself cannot be examined. {matrix.error or 'The `lr` of its groups is no number.'}"
+        )
+    return {**matrix.options, "lr": float(lr)}, bool(vector.error)
 
 
 def _points(steps: int, *, of_matrices: bool) -> list[Point]:
@@ -83,21 +94,35 @@ def _points(steps: int, *, of_matrices: bool) -> list[Point]:
     points = []
     for part, cases in (("values", VALUES), ("contract", CONTRACT)):
         for case in [case.of_matrices() if of_matrices else case for case in cases]:
-            points.append(Point(case.name, part, partial(walk, case=case, steps=steps), case))
+            count = steps if part == "values" else min(steps, case.most_steps)
+            points.append(Point(case.name, part, partial(walk, case=case, steps=count), case, count))
     refusal = "a state_dict with the wrong number of groups is refused"
+    beside = partial(walk_side_by_side, case=SIDE_BY_SIDE, steps=min(steps, 3))
     return [
         *points,
+        Point(SIDE_BY_SIDE.name, "contract", beside, SIDE_BY_SIDE),
+        Point(TWICE.name, "contract", partial(walk_twice, case=TWICE), TWICE),
         Point("step(closure)", "contract", partial(walk_closure, steps=steps)),
         Point(refusal, "contract", walk_wrong_groups),
     ]
 
 
-def _try(points: list[Point], candidate: Callable, *, lr: float, end: float) -> list[Point]:
-    """The points with what the candidate did in them, until the monotonic time `end` or until it had to be stopped."""
+def _try(points: list[Point], candidate: Callable, with_truth: Callable, *, lr: float, end: float) -> list[Point]:
+    """The points with what the candidate did in them, until the monotonic time `end` or until it had to be stopped.
+
+    `with_truth(point)` is the point with what the reference did in it.
+    """
     tried = []
     for point in points:
         if tried and tried[-1].tried and not tried[-1].tried.ended:
             break  # its time is up, or its thread may still be running
+        if point.name == OWN_OPTIONS:
+            options = _own_options(tried[0].tried, tried[0].truth)
+            if not options:
+                tried.append(replace(point, skipped="your groups have no options in common with the reference's"))
+                continue
+            case = replace(point.case, options=options)
+            point = with_truth(replace(point, case=case, run=partial(point.run, case=case)))
         if point.truth.skipped or (point.truth.error and not (point.case and point.case.refused_alike)):
             tried.append(replace(point, skipped="the reference does not take that"))
             continue
@@ -105,6 +130,18 @@ def _try(points: list[Point], candidate: Callable, *, lr: float, end: float) -> 
         point = replace(point, tried=ours, skipped=ours.skipped)
         tried.append(point if point.skipped else judged(point))
     return tried + [replace(point, skipped="the time was up") for point in points[len(tried) :]]
+
+
+def _own_options(ours: Attempt, theirs: Attempt) -> dict:
+    """What another group may have otherwise: half of each float, or tuple of floats, that both have, but for lr."""
+    both = {key: value for key, value in theirs.options.items() if key != "lr" and ours.options.get(key) == value}
+    found = {}
+    for key, value in both.items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        if all(type(number) is float for number in numbers) and any(numbers):
+            halves = tuple(number / 2 for number in numbers)
+            found[key] = halves if isinstance(value, tuple) else halves[0]
+    return found
 
 
 def _effects(points: list[Point]) -> list[Point]:

@@ -20,18 +20,19 @@ SECONDS = 1.0  # for the search: a reference may be slow
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """Where the candidate went in a history, and where the reference did: the parameters after each step."""
+    """Where the candidate went in a history of so many steps, and the reference: the parameters after each step."""
 
     case: Case
     rows: Rows
     truth: Rows
+    steps: int
 
 
 def history(case: Case, steps: int, *, lr: float) -> History:
     """The turns of a case, for update_rules.follow(): its gradients, and the lrs of its groups under its schedule."""
     turns = []
     for k, row in enumerate(case.gradients(steps)):
-        lrs = [lr * case.factor(i) * case.schedule**k for i in range(len(row))]
+        lrs = [lr * case.factor(i) * case.share(k) for i in range(len(row))]
         turns.append([(i, g, lrs[i]) for i, g in enumerate(row) if k >= case.joins(i, steps)])
     return turns
 
@@ -55,7 +56,7 @@ def _leads_along(rule: Rule, case: Case, rows: Rows, steps: int, options: dict) 
     return len(done) == len(rows) and not apart(rows, done)
 
 
-def diagnose(make_reference: Callable, options: dict, *, walks: list[Walk], steps: int) -> Mistake | None:
+def diagnose(make_reference: Callable, options: dict, *, walks: list[Walk]) -> Mistake | None:
     """The mistake that explains where the candidate went in all walks, or None; the last is the one that went wrong.
 
     make_reference    the factory of the reference
@@ -63,12 +64,12 @@ def diagnose(make_reference: Callable, options: dict, *, walks: list[Walk], step
     """
     end = time.monotonic() + SECONDS
     known = [*KNOWN, (rule_of(make_reference), OF_ANY)]
-    right = ((r, m) for r, m in known if all(_leads_along(r, w.case, w.truth, steps, options) for w in walks))
+    right = ((r, m) for r, m in known if all(_leads_along(r, w.case, w.truth, w.steps, options) for w in walks))
     rule, mistakes = next(right, (None, ()))
     for mistake in mistakes:
         if time.monotonic() > end:
             return None
         flawed = rule.with_mistake(mistake)
-        if all(_leads_along(flawed, walk.case, walk.rows, steps, options) for walk in reversed(walks)):
+        if all(_leads_along(flawed, walk.case, walk.rows, walk.steps, options) for walk in reversed(walks)):
             return mistake
     return None

@@ -1,6 +1,5 @@
-"""The report card of an examination: its points, what is wrong with each, and the reason for the first."""
+"""The report card of an examination: its points, and what is wrong with each."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -8,17 +7,7 @@ import torch
 
 from utils.checks.examiner.attempt import Attempt
 from utils.checks.examiner.cases import Case, apart
-from utils.checks.examiner.mistakes import Walk, diagnose
 from utils.guard import Wrong
-
-_ERRORS = [  # pattern in an error, what it comes from
-    (
-        r"leaf [Vv]ariable that requires grad",
-        "Your update is tracked by autograd: put `@torch.no_grad()` above `step`.",
-    ),
-    (r"ZeroDivisionError", "Does your step counter start at 0? 1 - beta ** 0 is 0: the first step has t = 1."),
-    (r"step\(\) takes 1 positional", "`step` takes no closure: `def step(self, closure=None)`."),
-]
 
 
 class Differs(Wrong):
@@ -31,7 +20,7 @@ class Point:
 
     part            "values" or "contract": the line of the report card in which it stands if it is passed
     run             leads an optimizer through it, `run(make, attempt, lr=…)`
-    case            the history, where there is one
+    case, steps     the history, where there is one, and its length
     truth, tried    what the reference and the candidate did, as far as they have been led through
     failure         what is wrong, as a sentence; empty if nothing is
     differs         True if the failure is that the parameters are not those of the reference
@@ -42,6 +31,7 @@ class Point:
     part: str
     run: Callable[..., None] | None = None
     case: Case | None = None
+    steps: int = 0
     truth: Attempt | None = None
     tried: Attempt | None = None
     failure: str = ""
@@ -74,35 +64,6 @@ def _difference(tried: Attempt, truth: Attempt, k: int, i: int) -> str:
     a, b = next(((f"{a:.{n}g}", f"{b:.{n}g}") for n in (6, 9, 12) if f"{a:.{n}g}" != f"{b:.{n}g}"), (repr(a), repr(b)))
     at = "".join(f"[{n}]" for n in torch.unravel_index(torch.tensor(j), ours.shape))
     return f"At step {k + 1} {which} differs from the reference by {float(gap[j]):.2g}: {at or 'it'} is {a}, not {b}."
-
-
-def reason_of(point: Point, *, points: list[Point], reference: Callable, options: dict, steps: int) -> str:
-    """The mistake behind a failure, or where to look for it."""
-    case, tried, truth = point.case, point.tried, point.truth
-    if tried is None:  # a side effect, whose sentence says it all
-        return ""
-    hint = case.hint if case else ""
-    if tried.rebound:
-        return "You put a new tensor into the group: update the parameter in place, as with `p.add_(…)`."
-    if tried.error:
-        return next((text for pattern, text in _ERRORS if re.search(pattern, tried.error)), hint if tried.ended else "")
-    if case and all(apart([row], [case.parameters()]) is None for row in tried.rows):
-        return (
-            "It does not move at all. `p = p - …`, for one, only binds a new name: update in place, with `p.add_(…)`."
-        )
-    for key in [key for key in truth.options if key in tried.options]:
-        ours, theirs = tried.options[key], truth.options[key]
-        if type(ours) in (int, float, bool, tuple) and ours != theirs:
-            return f"Your `{key}` is {ours}, the reference's {theirs}."
-    if case and case.dtype == torch.float64:
-        others = [p for p in points if p.part == "values" and p.tried and p is not point]
-        walks = [Walk(p.case, p.tried.rows, p.truth.rows) for p in [*others, point] if not p.tried.error]
-        mistake = diagnose(reference, options, walks=walks, steps=steps)
-        if mistake:
-            return mistake.message
-    if tried.other_dtype and not truth.other_dtype:
-        return "Your state has another dtype than its parameter: make it with `torch.zeros_like(p)`."
-    return hint or "Compare that one step by hand: the state first, then the update."
 
 
 def report(points: list[Point], reason: Callable[[Point], str]) -> str:

@@ -78,14 +78,14 @@ ALONE, AFTER, BEFORE, TIMES = "alone", "after a second", "before a second", "tim
 COMPOSE = (ALONE, AFTER, BEFORE, TIMES)
 
 
-def design(values: Mapping, own: Mapping[str, Callable]) -> Design:
+def design(values: Mapping, own: Mapping[str, Part]) -> Design:
     """The design that the lab's controls describe.
 
     `values` are those of the controls, by their names: "scheduler", "StepLR gamma", "2nd LinearLR total_iters", …;
-    `own` are the student's schedulers, name → factory.
+    `own` are the student's schedulers by their names.
     """
     main, partner = values["scheduler"], values["partner"]
-    first = Part(main, own[main], own=True) if main in own else _part(main, KNOBS, values, "")
+    first = own[main] if main in own else _part(main, KNOBS, values, "")
     if values["compose"] == ALONE:
         return Design(values["lr"], (first,))
     second = _part(partner, PARTNERS, values, "2nd ")

@@ -9,6 +9,7 @@ import torch
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import ChainedScheduler, LRScheduler, SequentialLR
 
+from utils.labs.guarded import Guarded
 from utils.practice.schedule_runs import MOMENTUM
 from utils.schedules import needs_metric
 
@@ -35,13 +36,13 @@ class Part:
     name       of the class, or of a scheduler that the student entered
     make       the class, or the student's factory
     arguments  (keyword, value) pairs; a tuple stands for a list, so that parts can be compared
-    own        whether it is the student's
+    own        what runs it if it is the student's, else None
     """
 
     name: str
     make: Callable[..., LRScheduler] = field(compare=False)
     arguments: tuple[tuple[str, object], ...] = ()
-    own: bool = False
+    own: Guarded | None = field(compare=False, default=None)
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ class Design:
             return parts[0] if parts else None
         return ChainedScheduler(parts) if self.milestone is None else SequentialLR(optimizer, parts, [self.milestone])
 
+    @property
+    def own(self) -> Guarded | None:
+        """What runs it if a part is the student's."""
+        return next((part.own for part in self.parts if part.own), None)
+
     @cached_property
     def needs_metric(self) -> bool:
         """Whether `step` of the scheduler must be given a metric, as that of ReduceLROnPlateau.
@@ -71,10 +77,11 @@ class Design:
         It is the scheduler itself that is asked, for a student's factory does not say what it makes. One that cannot
         be made needs none: why it cannot is said where its curve should be.
         """
-        try:
+
+        def asked() -> bool:
             return needs_metric(type(self.make(SGD([torch.zeros((), device="cpu")], lr=self.lr, momentum=MOMENTUM))))
-        except Exception:  # a student's factory may raise anything, and a constant lr has no scheduler
-            return False
+
+        return bool((self.own or Guarded()).run(asked).value)
 
     @property
     def code(self) -> str:
@@ -84,7 +91,7 @@ class Design:
         lambda or a class from some cell, so its source cannot be told here.
         """
         lines = [*_imports(self), "", f"optimizer = SGD(model.parameters(), lr={self.lr!r}, momentum={MOMENTUM})"]
-        if any(part.own for part in self.parts):
+        if self.own:
             lines.append("# own: the schedulers that you gave the lab, name → what makes it")
         metric = "validation_loss" if self.needs_metric else ""
         lines.append(f"scheduler = {_expression(self)}")

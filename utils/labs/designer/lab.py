@@ -2,19 +2,21 @@
 
 import bisect
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 
 import ipywidgets
 import numpy as np
 
+from utils.internals.errors import in_short, text_of
 from utils.labs.designer.background import Runs
 from utils.labs.designer.choices import ALONE, KNOBS, design
 from utils.labs.designer.controls import Controls
-from utils.labs.designer.design import Design
+from utils.labs.designer.design import Design, Part
 from utils.labs.designer.picture import draw_still, frame, make_plot
 from utils.labs.designer.report import Shown, table
 from utils.labs.goals import Trained, designer_goals
+from utils.labs.guarded import Guarded, Ran
 from utils.labs.shell import Lab
 from utils.practice.schedule_runs import MOMENTUM, STEPS, Run, train
 from utils.schedules import lr_curve, momentum_curve
@@ -25,7 +27,8 @@ def design_schedule(own: Mapping[str, Callable] | None = None) -> Lab:
 
     Both train the same six networks on digits for 200 steps, each network with the same start and batches in both.
     `own` adds schedulers of yours to the choice, name → `make(optimizer)`. One that raises is shown with what it
-    raised. Raises ValueError for a name that a built-in one has.
+    raised, and so is one that takes too long, sets an lr that is no lr, or draws random numbers. Raises ValueError for
+    a name that a built-in one has.
     """
     own = dict(own or {})
     if taken := sorted(own.keys() & KNOBS.keys()):
@@ -37,7 +40,8 @@ class _Designer:
     """Lab 3 on one page: its controls, the runs in the background, and the lab that shows both."""
 
     def __init__(self, own: Mapping[str, Callable]):
-        self._own, self._controls, self._goals = own, Controls(own), designer_goals()
+        self._own = {name: Part(name, make, own=Guarded()) for name, make in own.items()}
+        self._controls, self._goals = Controls(own), designer_goals()
         self._canvas, self._axes = draw_still()
         self._code = ipywidgets.Textarea(
             description="code",
@@ -48,7 +52,7 @@ class _Designer:
         width = {"width": "435px", "max_width": "calc(100% - 16px)"}
         self._results = ipywidgets.HTML(layout={**width, "margin": "0 8px"})
         lock = threading.RLock()  # one for both: what is drawn is what has been trained, never half of a step
-        self._runs = Runs(lambda run, what: train(run, what.make, what.lr), lambda: self.lab.redraw(), lock=lock)
+        self._runs = Runs(_trained, lambda: self.lab.redraw(), lock=lock)
         self._designs: dict[Design, Design] = {}  # equal ones are one, so that each is asked only once what it needs
         self._watched: Design | None = None  # the constant lr whose whole run stands in for one that is not known yet
         self._curves = lru_cache(maxsize=256)(self._computed)
@@ -76,32 +80,75 @@ class _Designer:
         """What is known of a design beside a constant lr by now; what is not is trained from here on."""
         if what.needs_metric and constant in self._runs and self._runs[constant].finished:
             self._watched = constant
-        lr, momentum, error = self._curves(what, self._watched if what.needs_metric else None)
+        lr, momentum, error, random = self._curves(what, self._watched if what.needs_metric else None)
         self._runs.want((constant,) if error else (constant, what))
         run = Run(error=error) if error else self._runs[what]
         if what.needs_metric and run.step:
             lr = run.lr[: run.step]  # what it did, not what it would do
-        return Shown(lr, momentum, error, what.needs_metric, schedule=run, constant=self._runs[constant])
+        return Shown(lr, momentum, error, what.needs_metric, random, schedule=run, constant=self._runs[constant])
 
-    def _computed(self, what: Design, watched: Design | None) -> tuple[np.ndarray, np.ndarray, str]:
-        """lr and momentum at each step that the schedule has, and what it raised if it has fewer than the run.
+    def _computed(self, what: Design, watched: Design | None) -> tuple[np.ndarray, np.ndarray, str, bool]:
+        """lr and momentum at each step that the schedule has, why it has fewer than the run, and if it draws numbers.
 
         One that needs a metric is given the losses of the watched run.
         """
         metrics = self._runs[watched].mean[1:] if watched else [1.0] * STEPS  # one after each step
-        none = np.empty(0)
+        none, given = np.empty(0), {"lr": what.lr, "metrics": metrics}
 
-        def attempt(steps: int) -> tuple[np.ndarray, np.ndarray, str]:
-            try:
-                lr = lr_curve(what.make, steps, lr=what.lr, metrics=metrics)
-                momentum = momentum_curve(what.make, steps, momentum=MOMENTUM, lr=what.lr, metrics=metrics)
-                return lr, momentum, ""
-            except Exception as error:  # what does not go together, or a student's own
-                cause = error.__cause__ or error
-                return none, none, f"{type(cause).__name__}: {cause}"
+        def ask(curve: Callable, steps: int, **more) -> Ran:
+            return _asked(what, lambda: curve(what.make, steps, **given, **more))
 
-        lr, momentum, error = attempt(STEPS)
-        if error:
-            steps = bisect.bisect_left(range(1, STEPS), True, key=lambda n: bool(attempt(n)[2]))
-            lr, momentum, _ = attempt(steps) if steps else (none, none, "")
-        return lr, momentum, error
+        lr = ask(lr_curve, STEPS)
+        steps = STEPS
+        if lr.error and not lr.stopped:
+            steps = bisect.bisect_left(range(1, STEPS), True, key=lambda n: bool(ask(lr_curve, n).error))
+        shown = lr.value if not lr.error else ask(lr_curve, steps).value if steps and not lr.stopped else None
+        if shown is None:
+            return none, none, lr.error, lr.random
+        error = lr.error
+        bad = [step for step, each in enumerate(shown) if what.own and _fault(each)]
+        if bad:
+            steps, error = bad[0], f"lr is {shown[bad[0]]:.3g} in step {bad[0]}: {_fault(shown[bad[0]])}"
+        momentum = ask(momentum_curve, steps, momentum=MOMENTUM) if steps else Ran(none)
+        if momentum.error:
+            return none, none, momentum.error, lr.random
+        return shown[:steps], momentum.value, error, lr.random
+
+
+def _asked(what: Design, work: Callable[[], np.ndarray]) -> Ran:
+    """The curve that `work()` computes, or what was raised; guarded if a part is the student's."""
+
+    def bare() -> np.ndarray:
+        try:
+            return work()
+        except Exception as error:  # lr_curve wraps what the scheduler raised
+            raise (error.__cause__ or error) from None
+
+    if what.own:
+        return what.own.run(bare)
+    try:
+        return Ran(bare())
+    except Exception as error:  # what does not go together
+        return Ran(error=in_short(text_of(error)))
+
+
+def _fault(lr: float) -> str:
+    """Why this is no lr to train with, or nothing; a cosine ends at -1e-17 where 0 was meant."""
+    return "" if -1e-12 < lr < np.inf else "training would climb" if lr < 0 else "that is no number to step by"
+
+
+def _trained(run: Run, what: Design) -> Iterator[None]:
+    """Train `run`, guarded if a part is the student's: it ends where the scheduler does not, or where lr is none."""
+    steps = train(run, what.make, what.lr)
+    if not what.own:
+        yield from steps
+        return
+    over, seed = object(), 0
+    while not run.error:
+        ran, seed = what.own.run(lambda: next(steps, over), seed=seed), None
+        lr = run.lr[run.step - 1] if run.step else 0.0
+        if ran.error or _fault(lr):
+            run.error = ran.error or f"lr is {lr:.3g} in step {run.step - 1}: {_fault(lr)}"
+        if ran.value is over:
+            return
+        yield

@@ -16,6 +16,7 @@ class Shown:
     lr, momentum    (steps,): of each step that the schedule has, or has taken by now if it needs a metric
     error           what the schedule raised if it has fewer steps than the run, or ""
     needs_metric    whether its lr depends on how the training goes
+    random          whether it draws random numbers
     schedule        the run under the schedule
     constant        the run at the constant lr
     """
@@ -24,6 +25,7 @@ class Shown:
     momentum: np.ndarray
     error: str
     needs_metric: bool
+    random: bool
     schedule: Run
     constant: Run
 
@@ -40,6 +42,8 @@ def alt_text(values, shown: Shown) -> str:
         if np.ptp(momentum) > 1e-12:
             parts.append(f"Momentum {momentum[0]:.3g} at first, at least {momentum.min():.3g}. ")
     parts.append(f"{error.rstrip('.')}. " if error else f"Its training: {_ending(shown.schedule)}. ")
+    if shown.random:
+        parts.append("It draws random numbers, here those of one seed: with others it would go elsewhere. ")
     parts.append(f"Constant lr {values['constant']:.3g}: {_ending(shown.constant)}.")
     return "".join(parts)
 
@@ -60,7 +64,7 @@ def _row(name: str, run: Run) -> str:
     if not run.finished or run.error or run.diverged:
         return f'<tr><th>{name}</th><td colspan="3">{html.escape(_ending(run))}</td></tr>'
     loss = run.loss[-1]
-    cells = f"{loss.mean():.3f} ± {loss.std():.3f}", f"{run.accuracy.mean():.1%}", f"{run.train_loss.mean():.3f}"
+    cells = _spread(loss), f"{run.accuracy.mean():.1%}", _short(run.train_loss.mean())
     return f"<tr><th>{name}</th>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
@@ -72,4 +76,14 @@ def _ending(run: Run) -> str:
     if run.diverged:
         return f"diverged in {run.diverged} of {len(SEEDS)} runs"
     loss = run.loss[-1]
-    return f"validation loss {loss.mean():.3f} ± {loss.std():.3f}, {run.accuracy.mean():.1%} right"
+    return f"validation loss {_spread(loss)}, {run.accuracy.mean():.1%} right"
+
+
+def _spread(loss: np.ndarray) -> str:
+    with np.errstate(over="ignore"):  # a square above 1e308
+        return f"{_short(loss.mean())} ± {_short(loss.std())}"
+
+
+def _short(loss: float) -> str:
+    """A loss; one that has exploded without becoming infinite has hundreds of digits."""
+    return f"{loss:.3f}" if loss < 1e4 else f"{loss:.1e}"
