@@ -501,8 +501,8 @@ def test_an_lr_of_numpy_is_saved_if_it_computes_as_pythons_does(tmp_path):
     run = new_run(partial(optim.SGD, lr=np.float64(0.1)), partial(lr_scheduler.StepLR, step_size=9))
     train(run, 0, 2)
     save(tmp_path / "run.pt", run, step=2)
-    resumed = new_run(partial(optim.SGD, lr=0.3), partial(lr_scheduler.StepLR, step_size=9), seed=9)
     losses = train(run, 2, 4)
+    resumed = new_run(partial(optim.SGD, lr=0.3), partial(lr_scheduler.StepLR, step_size=9), seed=9)
     restore(tmp_path / "run.pt", resumed)
     assert train(resumed, 2, 4) == losses
     single = new_run(partial(optim.SGD, lr=np.float32(0.1)), partial(lr_scheduler.StepLR, step_size=9))
