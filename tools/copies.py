@@ -87,7 +87,10 @@ def is_dated(own: dict, original: dict) -> bool:
 
 def read(path: Path) -> dict:
     """The notebook in this file; ValueError if it holds none."""
-    notebook = json.loads(path.read_bytes())
+    try:
+        notebook = json.loads(path.read_bytes())
+    except RecursionError:  # brackets within brackets, thousands deep
+        raise ValueError("not a notebook") from None
     match notebook:
         case {"cells": list(cells)} if all(isinstance(cell, dict) and "source" in cell for cell in cells):
             return notebook

@@ -1,8 +1,9 @@
 """Each diagnosis of a schedule where it is true, none for a schedule that is right; no answer breaks a check."""
 
+import itertools
 import math
 import time
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -11,20 +12,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn, optim
 from torch.optim.lr_scheduler import (
+    ChainedScheduler,
     ConstantLR,
     CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
     CyclicLR,
     ExponentialLR,
     LambdaLR,
     LinearLR,
     LRScheduler,
+    MultiplicativeLR,
     MultiStepLR,
     OneCycleLR,
+    PolynomialLR,
+    ReduceLROnPlateau,
     SequentialLR,
     StepLR,
 )
+from torch.optim.swa_utils import SWALR
 
 from utils.checks import schedulers
+from utils.checks.schedule_mistakes import diagnose
 from utils.checks.schedulers import (
     FLOOR,
     TOTAL,
@@ -35,7 +43,7 @@ from utils.checks.schedulers import (
     check_warm_up_cosine,
     noisy_run,
 )
-from utils.reference.schedulers import EXAMPLES, example
+from utils.reference.schedulers import EXAMPLES, example, scheduler_classes
 from utils.schedules import lr_curve
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -233,6 +241,170 @@ def test_an_unknown_mistake_gets_no_name(seed):
     assert not verdict and "\n" not in verdict.message and verdict.message.startswith("At step 0, counted from 0")
 
 
+# ---- every scheduler of torch, with several settings each, in place of every other
+
+
+def warm_then_cosine(warm_up, length):
+    def made(optimizer):
+        parts = [LinearLR(optimizer, 1 / warm_up, total_iters=warm_up - 1), CosineAnnealingLR(optimizer, length)]
+        return SequentialLR(optimizer, parts, [warm_up])
+
+    return made
+
+
+def warm_and_decay(warm_up, gamma):
+    return lambda optimizer: ChainedScheduler(
+        [LinearLR(optimizer, 0.1, total_iters=warm_up), ExponentialLR(optimizer, gamma)]
+    )
+
+
+IN_TIME = {  # families that differ by their speed alone: the settings that are a time
+    "StepLR": (lambda t: partial(StepLR, step_size=t), (3, 10, 20, 30)),
+    "MultiStepLR": (lambda t: partial(MultiStepLR, milestones=[t]), (2, 20)),
+    "CosineAnnealingLR": (lambda t: partial(CosineAnnealingLR, T_max=t), (6, 10, 30, 60)),
+    "warm restarts": (lambda t: partial(CosineAnnealingWarmRestarts, T_0=t), (5, 10, 30)),
+    "longer restarts": (lambda t: partial(CosineAnnealingWarmRestarts, T_0=t, T_mult=2), (2, 10, 20)),
+    "LinearLR": (lambda t: partial(LinearLR, start_factor=0.1, total_iters=t), (10, 20)),
+    "falling LinearLR": (lambda t: partial(LinearLR, start_factor=1.0, end_factor=0.1, total_iters=t), (100, 150)),
+    "ConstantLR": (lambda t: partial(ConstantLR, factor=0.4, total_iters=t), (2, 20)),
+    "PolynomialLR": (lambda t: partial(PolynomialLR, total_iters=t, power=2), (30, 60)),
+    "CyclicLR": (lambda t: partial(CyclicLR, base_lr=0.01, max_lr=0.1, step_size_up=t), (5, 10, 15)),
+    "LambdaLR": (lambda t: by(lambda step: 1 / (1 + step / t)), (1, 10)),
+    "SWALR": (lambda t: partial(SWALR, swa_lr=0.03, anneal_epochs=t), (10, 30)),
+}
+OTHERS = {
+    "StepLR, gamma 0.5": partial(StepLR, step_size=30, gamma=0.5),
+    "MultiStepLR twice": partial(MultiStepLR, milestones=[20, 50]),
+    "MultiStepLR, others": partial(MultiStepLR, milestones=[10, 40]),
+    "ExponentialLR 0.9": partial(ExponentialLR, gamma=0.9),
+    "ExponentialLR 0.99": partial(ExponentialLR, gamma=0.99),
+    "constant": partial(ExponentialLR, gamma=1.0),
+    "CosineAnnealingLR, eta_min": partial(CosineAnnealingLR, T_max=60, eta_min=0.02),
+    "MultiplicativeLR": partial(MultiplicativeLR, lr_lambda=lambda step: 0.9 if step > 30 else 1),
+    "PolynomialLR, straight": partial(PolynomialLR, total_iters=50, power=1),
+    "CyclicLR, triangular2": partial(CyclicLR, base_lr=0.01, max_lr=0.1, step_size_up=10, mode="triangular2"),
+    "OneCycleLR": partial(OneCycleLR, max_lr=0.1, total_steps=60),
+    "OneCycleLR, 80": partial(OneCycleLR, max_lr=0.1, total_steps=80),
+    "OneCycleLR, twice": partial(OneCycleLR, max_lr=0.2, total_steps=60),
+    "SequentialLR": warm_then_cosine(15, 45),
+    "SequentialLR, longer": warm_then_cosine(15, 60),
+    "ChainedScheduler": warm_and_decay(15, 0.96),
+    "ChainedScheduler, short": warm_and_decay(5, 0.96),
+    "SWALR, up": partial(SWALR, swa_lr=0.3, anneal_epochs=30),
+}
+SETTINGS = {(name, t): make(t) for name, (make, times) in IN_TIME.items() for t in times}
+SETTINGS |= {(name, 0): make for name, make in OTHERS.items()}
+NAMED = {  # (what is handed in, what is asked for): what is true of 60 steps of them
+    (("StepLR", 30), ("StepLR, gamma 0.5", 0)): "multiplied by 0.1, and 0.5 would be right",
+    (("StepLR, gamma 0.5", 0), ("StepLR", 30)): "multiplied by 0.5, and 0.1 would be right",
+    (("StepLR", 20), ("MultiStepLR", 20)): "must not fall below 0.01",
+    (("MultiStepLR", 20), ("StepLR", 20)): "should be multiplied by 0.1, and yours stays",
+    (("MultiStepLR twice", 0), ("MultiStepLR", 20)): "must not fall below 0.01",
+    (("MultiStepLR", 20), ("MultiStepLR twice", 0)): "should be multiplied by 0.1, and yours stays",
+    (("StepLR", 30), ("constant", 0)): "multiplied by 0.1, and nothing should happen",
+    (("StepLR, gamma 0.5", 0), ("constant", 0)): "multiplied by 0.5, and nothing should happen",
+    (("MultiStepLR", 20), ("constant", 0)): "multiplied by 0.1, and nothing should happen",
+    (("MultiStepLR", 2), ("constant", 0)): "multiplied by 0.1, and nothing should happen",
+    (("CosineAnnealingLR", 60), ("CosineAnnealingLR, eta_min", 0)): "The floor is ignored",
+    (("CosineAnnealingLR, eta_min", 0), ("CosineAnnealingLR", 60)): "the floor is too high",
+    (("CosineAnnealingLR", 60), ("SequentialLR", 0)): "The warm-up is missing",
+    (("CosineAnnealingLR, eta_min", 0), ("SequentialLR", 0)): "The warm-up is missing",
+    (("CosineAnnealingLR", 60), ("SequentialLR, longer", 0)): "The warm-up is missing",
+    (("CosineAnnealingLR, eta_min", 0), ("SequentialLR, longer", 0)): "come down to 0.02005, not to 6.852e-05",
+    (("SequentialLR, longer", 0), ("SequentialLR", 0)): "Your decay is spread over all steps",
+    (("OneCycleLR", 0), ("OneCycleLR, twice", 0)): "every lr is 0.5 times",
+    (("OneCycleLR, twice", 0), ("OneCycleLR", 0)): "every lr is 2 times",
+}
+
+
+def true_name(ours, asked, steps=60) -> str | None:
+    """What may be said of `ours` where `asked` is right, by their settings alone."""
+    (name, t), (other, s) = ours, asked
+    if ours in [("constant", 0)]:
+        return f"It stays at 0.1 in all {steps} steps."
+    if name == other and t and not (t % s and s % t):
+        return f"It runs {max(s // t, t // s)} times too {'fast' if t < s else 'slowly'}."
+    return NAMED.get((ours, asked))
+
+
+def test_over_all_pairs_a_mistake_is_named_where_it_is_one_and_nowhere_else():
+    assert {type(make(optim.SGD([torch.ones(1)], lr=0.1, momentum=0.9))) for make in SETTINGS.values()} | {
+        ReduceLROnPlateau
+    } == set(scheduler_classes().values())
+
+    @cache
+    def lrs(setting, steps):
+        try:
+            return lr_curve(SETTINGS[setting], steps, lr=0.1)
+        except ValueError:  # OneCycleLR has no more
+            return None
+
+    wrong, named = {}, 0
+    for ours, asked in itertools.permutations(SETTINGS, 2):
+        curve, right = lrs(ours, 60), lrs(asked, 61)
+        assert not np.allclose(curve, right[:60], rtol=1e-6)
+        found = diagnose(
+            curve, right, lr=0.1, curve_to=lambda n, s=ours: lrs(s, n), truth_to=lambda n, s=asked: lrs(s, n)
+        )
+        expected = true_name(ours, asked)
+        named += expected is not None
+        if (found is None) != (expected is None) or (found and expected not in found):
+            wrong[ours, asked] = found, expected
+    assert not wrong and named > 80
+
+
+@pytest.mark.parametrize("asked", [name for name in EXAMPLES if name != "CyclicLR"])
+def test_a_constant_factor_is_not_asked_whether_it_counts_epochs(asked):
+    verdict = check_schedule(partial(ExponentialLR, gamma=1.0), example(asked), 60, epoch=20)
+    assert not verdict and "epoch" not in verdict.message
+
+
+def test_a_schedule_that_only_begins_like_another_is_not_called_too_fast():
+    verdict = check_schedule(by(lambda k: stairs(10 * k) if k < 9 else 1.0), partial(StepLR, step_size=30), 90)
+    assert not verdict and "\n" not in verdict.message
+    verdict = check_schedule(
+        partial(CosineAnnealingWarmRestarts, T_0=10), partial(CosineAnnealingWarmRestarts, T_0=10, T_mult=2), 90
+    )
+    assert verdict.message == "At step 11, counted from 0, lr is 0.09755, not 0.09938."
+
+
+# ---- a metric
+
+
+PLATEAU = partial(ReduceLROnPlateau, factor=0.5, patience=4)
+
+
+def test_schedulers_that_follow_a_metric_are_compared_with_each_other():
+    assert "under a metric that falls, rests and rises" in check_schedule(PLATEAU, PLATEAU, 60).message
+    for other in (
+        partial(PLATEAU, patience=5),
+        partial(PLATEAU, mode="max"),
+        partial(PLATEAU, factor=0.4),
+        partial(PLATEAU, cooldown=3),
+        partial(PLATEAU, min_lr=0.03),
+    ):
+        verdict = check_schedule(other, PLATEAU, 60)
+        assert not verdict and verdict.message.startswith("At step ") and "\n" not in verdict.message
+    assert check_schedule(partial(PLATEAU, patience=5), PLATEAU, 60, metrics=[1 / (1 + k) for k in range(60)])
+
+
+def test_a_schedule_that_follows_a_metric_is_none_that_does_not():
+    """Even where the lrs agree: with this metric it is a StepLR."""
+    for candidate, reference, words in [
+        (PLATEAU, partial(StepLR, step_size=5, gamma=0.5), "`ReduceLROnPlateau` follows a metric"),
+        (partial(StepLR, step_size=5, gamma=0.5), PLATEAU, "`StepLR` looks at the step alone"),
+    ]:
+        verdict = check_schedule(candidate, reference, 60, metrics=[1.0] * 60)
+        assert not verdict and words in verdict.message
+
+
+def test_a_reference_without_lrs_is_not_blamed_on_the_answer():
+    with pytest.raises(ValueError, match="LambdaLR has no lr for step 7"):
+        check_schedule(partial(StepLR, step_size=30), by(lambda k: 1 / (7 - k)), 60)
+    with pytest.raises(TypeError, match="must be what makes a scheduler"):
+        check_schedule(partial(StepLR, step_size=30), 3, 60)
+
+
 # ---- answers of another kind
 
 
@@ -264,6 +436,9 @@ def forgets_to_return(optimizer):
         (by(lambda step: "1"), "TypeError"),
         (by(lambda step: [1.0]), "TypeError"),
         (by(lambda step: 1j), "complex"),
+        (by(lambda step: step**-0.5), "ZeroDivisionError"),
+        (by(lambda step: (50 - step) ** -0.5), "step 50, counted from 0 (ZeroDivisionError"),
+        (by(lambda step: (50.5 - step) ** -0.5), "step 51, counted from 0 (TypeError"),
         (partial(OneCycleLR, max_lr=0.1, total_steps=40), "Tried to step"),
         (partial(CyclicLR, base_lr=0.1), "max_lr"),
         (by(lambda step: exit()), "SystemExit"),

@@ -10,7 +10,7 @@ from torch import nn, optim
 from torch.optim import lr_scheduler
 from torch.optim import optimizer as torch_optimizer
 
-from utils.internals.torch_steps import hooks_on_all_optimizers, note_as_stepped, step_without_profiler
+from utils.internals.torch_steps import Operations, hooks_on_all_optimizers, note_as_stepped, step_without_profiler
 
 WHERE = "utils/internals/torch_steps.py rests on it: mend it there"
 
@@ -75,3 +75,18 @@ def test_a_scheduler_believes_that_the_optimizer_has_stepped():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         scheduler.step()  # if it warns, torch looks elsewhere than at `_opt_called`
+
+
+def test_every_operation_is_heard_those_of_the_backward_pass_and_of_optimizers_too():
+    conv, heard = nn.Conv2d(1, 2, 3), []
+    optimizer = optim.SGD(conv.parameters(), lr=0.1)
+    with Operations(lambda operation, arguments: heard.append((operation, arguments))):
+        conv(torch.ones(4, 1, 8, 8)).sum().backward()
+        optimizer.step()
+    by_name = dict(heard)
+    images, weight = by_name[torch.ops.aten.convolution.default][:2]
+    assert images.shape == (4, 1, 8, 8), f"a convolution's arguments stand in another order; {WHERE}"
+    assert weight.data_ptr() == conv.weight.data_ptr(), f"an operation gets a copy of the weights; {WHERE}"
+    _, images, weight, *_, wanted = by_name[torch.ops.aten.convolution_backward.default]
+    assert images.shape == (4, 1, 8, 8) and weight.data_ptr() == conv.weight.data_ptr() and wanted[1], WHERE
+    assert any(operation._schema.is_mutable for operation in by_name), f"no update in place is heard; {WHERE}"

@@ -256,6 +256,7 @@ def test_a_model_with_one_layer_less_is_refused(saved):
     assert "`model` has no `5.weight`, the file has" in refused(saved, run)
 
 
+@pytest.mark.filterwarnings("ignore:.*will not be restored")
 @pytest.mark.parametrize("name", ["model", "optimizer", "scheduler", "batches"])
 def test_a_part_that_is_missing_on_either_side_is_named(saved, name, tmp_path):
     fewer = {key: part for key, part in new_run().items() if key != name}
@@ -290,6 +291,158 @@ def test_torchs_own_loading_would_leave_a_half_loaded_model():
     assert torch.equal(model[0].weight, donor[0].weight) and not torch.equal(model[5].weight, donor[5].weight)
 
 
+# ---- the state of an optimizer belongs to parameters, not to places
+
+
+class Layers(nn.Module):
+    """Two layers of one shape, a third of another; `order` is that in which they are defined."""
+
+    def __init__(self, order="abc"):
+        super().__init__()
+        for name in order:
+            setattr(self, name, nn.Linear(5, 3) if name == "c" else nn.Linear(5, 5))
+
+    def forward(self, x):
+        return self.c(torch.tanh(self.b(torch.tanh(self.a(x)))))
+
+
+def layered(order="abc", *, seed=0, make=ADAMW, params=lambda model: model.parameters()) -> dict:
+    torch.manual_seed(seed)
+    model = Layers(order)
+    return {"model": model, "optimizer": make(params(model))}
+
+
+def go(run: dict, steps=3) -> dict[str, torch.Tensor]:
+    """The parameters by name after so many steps, always on the same batches."""
+    for number in range(steps):
+        x = torch.randn(8, 5, generator=torch.Generator().manual_seed(number))
+        run["optimizer"].zero_grad()
+        F.cross_entropy(run["model"](x), torch.arange(8) % 3).backward()
+        run["optimizer"].step()
+    return {name: p.detach().clone() for name, p in run["model"].named_parameters()}
+
+
+def group_of_each(model, *, order="abc", lrs=None):
+    """A group for each layer, with an lr of its own."""
+    lrs = lrs or {"a": 0.3, "b": 0.003, "c": 0.01}
+    return [{"params": list(getattr(model, name).parameters()), "lr": lrs[name]} for name in order]
+
+
+BY_PARAMETER = [
+    ADAMW,
+    partial(optim.SGD, lr=0.1, momentum=0.9),
+    partial(optim.Adam, lr=0.01, amsgrad=True),
+    optim.Rprop,
+]
+
+
+@pytest.mark.parametrize("order", ["bac", "cba", "bca"])
+@pytest.mark.parametrize("params", [nn.Module.parameters, nn.Module.named_parameters], ids=["plain", "named"])
+@pytest.mark.parametrize("make", BY_PARAMETER, ids=["AdamW", "SGD", "AMSGrad", "Rprop"])
+def test_state_goes_to_the_parameter_of_its_name(tmp_path, make, params, order):
+    run = layered(make=make, params=params)
+    go(run)
+    save(tmp_path / "run.pt", run, step=3)
+    resumed = layered(order, seed=9, make=make, params=params)
+    restore(tmp_path / "run.pt", resumed)
+    assert same(go(run), go(resumed))
+
+
+def test_without_a_model_the_names_of_the_optimizer_do(tmp_path):
+    run = layered(params=nn.Module.named_parameters)
+    go(run)
+    save(tmp_path / "run.pt", {"optimizer": run["optimizer"]}, step=3)
+    resumed = layered("bac", seed=9, params=nn.Module.named_parameters)
+    resumed["model"].load_state_dict(run["model"].state_dict())
+    restore(tmp_path / "run.pt", {"optimizer": resumed["optimizer"]})
+    assert same(go(run), go(resumed))
+    assert resumed["optimizer"].param_groups[0]["param_names"][:2] == ["b.weight", "b.bias"]
+
+
+def test_groups_in_another_order_within_are_mapped_and_swapped_groups_are_refused(tmp_path):
+    run = layered(params=group_of_each)
+    go(run)
+    save(tmp_path / "run.pt", run, step=3)
+    for order in ("bac", "cba"):
+        other = layered(seed=9, params=partial(group_of_each, order=order))
+        go(other)
+        before = copy.deepcopy([part.state_dict() for part in other.values()])
+        with pytest.raises(
+            CheckpointError, match=r"group 0 held `model\.a\.bias`, `model\.a\.weight` when it was saved"
+        ):
+            restore(tmp_path / "run.pt", other)
+        assert same(before, [part.state_dict() for part in other.values()])
+
+    def turned(model):
+        return [group | {"params": group["params"][::-1]} for group in group_of_each(model)]
+
+    resumed = layered("cab", seed=9, params=turned)
+    restore(tmp_path / "run.pt", resumed)
+    assert [group["lr"] for group in resumed["optimizer"].param_groups] == [0.3, 0.003, 0.01]
+    assert same(go(run), go(resumed))
+
+
+def closure_of(run):
+    def closure():
+        run["optimizer"].zero_grad()
+        loss = F.cross_entropy(run["model"](torch.ones(3, 5)), torch.arange(3))
+        loss.backward()
+        return loss
+
+    return closure
+
+
+def test_state_of_several_parameters_at_once_is_not_mapped(tmp_path):
+    """LBFGS keeps all of them in one vector, under the first."""
+    run = layered(make=optim.LBFGS)
+    run["optimizer"].step(closure_of(run))
+    save(tmp_path / "run.pt", run, step=1)
+    restore(tmp_path / "run.pt", layered(make=optim.LBFGS, seed=9))
+    other = layered("bac", make=optim.LBFGS, seed=9)
+    before = copy.deepcopy(other["model"].state_dict())
+    with pytest.raises(CheckpointError, match=r"order them as they were, `model\.a\.weight`, `model\.a\.bias`"):
+        restore(tmp_path / "run.pt", other)
+    assert same(dict(before), dict(other["model"].state_dict())) and not other["optimizer"].state
+
+
+def test_parameters_without_a_name_are_restored_only_where_their_shapes_tell_them_apart(tmp_path):
+    def raw(shapes):
+        params = [torch.ones(shape, requires_grad=True) for shape in shapes]
+        optimizer = ADAMW(params)
+        for p in params:
+            p.grad = torch.full_like(p, p.numel())
+        optimizer.step()
+        return {"optimizer": optimizer}
+
+    save(tmp_path / "clear.pt", raw([3, 4]), step=1)
+    assert restore(tmp_path / "clear.pt", raw([3, 4])) == (1, {})
+    with pytest.warns(
+        UserWarning, match=r"alike.pt will not be restored: `optimizer` holds several parameters of shape"
+    ):
+        save(tmp_path / "alike.pt", raw([3, 3]), step=1)
+    with pytest.raises(CheckpointError, match="together with the model that they belong to"):
+        restore(tmp_path / "alike.pt", raw([3, 3]))
+
+
+# ---- a file of another machine
+
+
+def test_a_file_written_on_a_gpu_is_restored_on_a_cpu(tmp_path, monkeypatch):
+    """torch notes the device beside each tensor; here it is told another."""
+    run = new_run()
+    train(run, 0, 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        save(tmp_path / "run.pt", run, step=3)
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeError, match="CUDA"):
+            torch.load(tmp_path / "run.pt", weights_only=True)
+    at_three = state(run)
+    resumed = new_run(seed=9)
+    restore(tmp_path / "run.pt", resumed)
+    assert same(at_three, state(resumed))
+
+
 # ---- files that must not be written
 
 
@@ -310,6 +463,51 @@ def test_what_could_not_be_read_back_is_not_written(saved):
     with pytest.raises(CheckpointError, match=r"cannot be read back, so run\.pt was not written"):
         save(saved, new_run(), step=9, notes={"when": np.float64})
     assert saved.read_bytes() == before and list(saved.parent.iterdir()) == [saved]
+
+
+def test_numbers_of_numpy_are_notes(tmp_path):
+    losses = np.array([0.5, 0.25])
+    notes = {"loss": losses[-1], "half": np.float32(0.5), "best": np.int64(3), "done": np.bool(True), "name": "x"}
+    notes["per epoch"] = [{"loss": loss, np.int64(7): (loss, None)} for loss in losses]
+    save(tmp_path / "x.pt", {}, step=np.int64(4), notes=notes)
+    step, restored = restore(tmp_path / "x.pt", {})
+    assert (step, restored) == (4, notes)
+    kinds = {type(value) for value in restored.values()} | {type(restored["per epoch"][0]["loss"])}
+    assert kinds == {float, int, bool, str, list}
+
+
+class Odd:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("notes", "words"),
+    [
+        ({"a": 1, "when": np.float64}, r"notes\['when'\] is the class `float64`"),
+        ({"runs": [{"loss": 0.1}, {"loss": Odd()}]}, r"notes\['runs'\]\[1\]\['loss'\] is a `Odd`"),
+        ({"losses": np.ones(3)}, r"notes\['losses'\] is a `ndarray`"),
+        ({"f": lambda: 1}, r"notes\['f'\] is a `function`"),
+    ],
+    ids=["class", "object", "array", "function"],
+)
+def test_the_entry_that_is_refused_is_named_in_plain_text(saved, notes, words):
+    before = saved.read_bytes()
+    with pytest.raises(CheckpointError, match=words) as refusal:
+        save(saved, new_run(), step=9, notes=notes)
+    assert "\x1b" not in str(refusal.value) and saved.read_bytes() == before
+
+
+def test_an_lr_of_numpy_is_saved_if_it_computes_as_pythons_does(tmp_path):
+    run = new_run(partial(optim.SGD, lr=np.float64(0.1)), partial(lr_scheduler.StepLR, step_size=9))
+    train(run, 0, 2)
+    save(tmp_path / "run.pt", run, step=2)
+    losses = train(run, 2, 4)
+    resumed = new_run(partial(optim.SGD, lr=0.3), partial(lr_scheduler.StepLR, step_size=9), seed=9)
+    restore(tmp_path / "run.pt", resumed)
+    assert train(resumed, 2, 4) == losses
+    single = new_run(partial(optim.SGD, lr=np.float32(0.1)), partial(lr_scheduler.StepLR, step_size=9))
+    with pytest.raises(CheckpointError, match=r"optimizer\['param_groups'\]\[0\]\['lr'\] is a `float32`"):
+        save(tmp_path / "other.pt", single, step=2)
 
 
 def test_a_part_without_a_state_is_named(tmp_path):

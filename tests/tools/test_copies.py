@@ -332,7 +332,12 @@ def test_fresh_without_a_copy_makes_one(workshop):
 # Damage
 
 
-@pytest.mark.parametrize("content", ["", '{"cells": [{"so', "[]", "{}", '{"cells": [1]}', "\xff"])
+NESTED = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    "content", ["", '{"cells": [{"so', "[]", "{}", '{"cells": [1]}', "\xff", pytest.param(NESTED, id="nested")]
+)
 def test_a_damaged_copy_stays_until_the_student_asks(workshop, content):
     prepare(root=workshop)
     own(workshop).write_bytes(content.encode("latin-1"))

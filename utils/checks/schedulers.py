@@ -5,9 +5,11 @@ that differs is named, then the mistake that gives just these lrs.
 Longer than two screens by the run that the last exercise is judged by.
 """
 
+import contextlib
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -17,7 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR
 
 from utils.checks.schedule_mistakes import apart, diagnose
 from utils.guard import NotYet, Verdict, Wrong, call, check, not_yet
-from utils.schedules import lr_curve
+from utils.schedules import lr_curve, needs_metric
 
 __all__ = [
     "BUDGET",
@@ -37,41 +39,99 @@ MakeScheduler = Callable[[Optimizer], LRScheduler]
 
 
 def check_schedule(
-    candidate: MakeScheduler, reference: MakeScheduler, steps: int, *, lr: float = 0.1, epoch: int | None = None
+    candidate: MakeScheduler,
+    reference: MakeScheduler,
+    steps: int,
+    *,
+    lr: float = 0.1,
+    epoch: int | None = None,
+    metrics: Sequence[float] | None = None,
 ) -> Verdict:
     """Compare the lrs of `steps` optimizer steps under the schedulers that two factories make, from this base lr.
 
     A factory takes an optimizer and returns a scheduler of it: `partial(StepLR, step_size=30)`. `epoch`, if given, is
     the number of iterations in an epoch, so that a mix-up of the two is named as such. Momentum is not looked at. The
     message names the first step that differs and, where one explains all lrs, the mistake. Rounding, float32's too, is
-    none. Never raises because of the candidate, except AssertionError where WORKSHOP_STRICT=1.
+    none. Schedulers that follow a metric are compared with each other alone, under `metrics`, one after each step, or
+    one that falls, rests, rises and falls again. Never raises because of the candidate, except AssertionError where
+    WORKSHOP_STRICT=1; raises what lr_curve() raises where the reference has no lrs.
     """
-    return check(lambda made: _judge(made, reference, steps, lr=lr, epoch=epoch))(candidate)
+    right = _right(reference, steps, lr, metrics)
+    return check(lambda made: _judge(made, right, epoch=epoch))(candidate)
 
 
-def _judge(candidate, reference, steps, *, lr: float, epoch: int | None = None, where: str = "") -> str:
+@dataclass(frozen=True, eq=False)
+class _Right:
+    """The schedule that is asked for: its lrs, shape (steps + 1,), and what gives more of them.
+
+    The last lr is nan where the schedule ends before. `metrics` are None where it follows none.
+    """
+
+    make: MakeScheduler
+    lr: float
+    lrs: np.ndarray
+    metrics: Sequence[float] | None
+
+    def longer(self, steps: int) -> np.ndarray | None:
+        try:
+            return lr_curve(self.make, steps, lr=self.lr)
+        except Exception:  # it ends before, or follows a metric
+            return None
+
+
+def _right(reference, steps: int, lr: float, metrics=None) -> _Right:
+    steps = operator.index(steps)
+    if callable(reference) and needs_metric(type(reference(SGD([torch.zeros(1)], lr=lr, momentum=0.9)))):
+        metrics = _some_metrics(steps) if metrics is None else metrics
+    else:
+        metrics = None
+    lrs = lr_curve(reference, steps, lr=lr, metrics=metrics)
+    if metrics is None:
+        with contextlib.suppress(ValueError):  # one more, for what runs ahead
+            return _Right(reference, lr, lr_curve(reference, steps + 1, lr=lr), None)
+    return _Right(reference, lr, np.append(lrs, np.nan), metrics)
+
+
+def _some_metrics(steps: int) -> list[float]:
+    """A metric that falls, rests, rises a little and falls again, shape (steps,)."""
+    fourth = steps // 4 + 1
+    falls, rests = [1 / (1 + k) for k in range(fourth)], [1 / fourth] * fourth
+    rises = [(1 + 0.01 * k) / fourth for k in range(fourth)]
+    return (falls + rests + rises + [metric / fourth for metric in falls])[:steps]
+
+
+def _judge(candidate, right: _Right, *, epoch: int | None = None, where: str = "") -> str:
     if candidate is ...:
         raise NotYet(not_yet("your answer"))
-    truth = lr_curve(reference, operator.index(steps) + 1, lr=lr)  # one more, for what runs ahead
-    _judge_kind(candidate, lr)
-    curve = _curve(candidate, steps, lr)
+    truth, lr, metrics = right.lrs, right.lr, right.metrics
+    steps = len(truth) - 1
+    _judge_kind(candidate, lr, metric=metrics is not None)
+    curve = _curve(candidate, steps, lr, metrics)
     step = apart(curve, truth)
     if step is None:
-        again = apart(_curve(candidate, steps, lr), truth)
+        again = apart(_curve(candidate, steps, lr, metrics), truth)
         if again is None:
-            return f"the lrs of all {steps} steps agree, from {truth[0]:.3g} to {truth[steps - 1]:.3g}."
+            under = "" if metrics is None else " under a metric that falls, rests and rises"
+            return f"the lrs of all {steps} steps agree{under}, from {truth[0]:.3g} to {truth[steps - 1]:.3g}."
         raise Wrong(
             f"{where}Right the first time, but a second scheduler from your function parts from it at step {again}: "
             "something outside of the scheduler counts the steps. Let the factor depend on `step` alone."
         )
     found = f"at step {step}, counted from 0, lr is {curve[step]:.4g}, not {truth[step]:.4g}."
     found = where + found if where else found[0].upper() + found[1:]
-    told = diagnose(curve, truth, lr=lr, epoch=epoch)
-    raise Wrong(f"{found}\n{told}" if told else found)
+    if metrics is not None:  # what such a schedule does depends on more than the step
+        raise Wrong(found)
+
+    def longer(more: int) -> np.ndarray | None:
+        lrs = call(partial(lr_curve, candidate, lr=lr), more).value
+        return lrs if lrs is not None and np.isfinite(lrs).all() and np.array_equal(lrs[:steps], curve) else None
+
+    sentence = diagnose(curve, truth, lr=lr, epoch=epoch, curve_to=longer, truth_to=right.longer)
+    raise Wrong(f"{found}\n{sentence}" if sentence else found)
 
 
-def _judge_kind(candidate, lr: float) -> None:
-    """The first call, by itself: its errors show the student's own line."""
+def _judge_kind(candidate, lr: float, *, metric: bool = False) -> None:
+    """The first call, by itself: its errors show the student's own line. `metric`: whether it is to follow one."""
     if isinstance(candidate, LRScheduler):
         raise Wrong(
             "This is a scheduler, and looking at its lrs would spend it: hand over the function that makes one, "
@@ -87,11 +147,19 @@ def _judge_kind(candidate, lr: float) -> None:
             "Your scheduler belongs to another optimizer, and would set the lr of that one: make it from the "
             "`optimizer` that your function got."
         )
+    kind = type(made).__name__
+    if needs_metric(type(made)) and not metric:
+        raise Wrong(
+            f"`{kind}` follows a metric, so its lrs depend on how the training goes; those that are asked for "
+            "depend on the step alone."
+        )
+    if metric and not needs_metric(type(made)):
+        raise Wrong(f"The schedule that is asked for follows a metric, and `{kind}` looks at the step alone.")
 
 
-def _curve(candidate, steps: int, lr: float) -> np.ndarray:
+def _curve(candidate, steps: int, lr: float, metrics: Sequence[float] | None = None) -> np.ndarray:
     """The candidate's lrs, float64 of shape (steps,), all finite."""
-    curve = call(partial(lr_curve, candidate, lr=lr), steps).answer(may_change=True)
+    curve = call(partial(lr_curve, candidate, lr=lr, metrics=metrics), steps).answer(may_change=True)
     wild = np.flatnonzero(~np.isfinite(curve))
     if len(wild):
         raise Wrong(f"At step {wild[0]}, counted from 0, lr is {curve[wild[0]]}: is there a division by zero?")
@@ -117,7 +185,7 @@ def _warm_up_cosine(optimizer: Optimizer) -> LambdaLR:
 def check_warm_up_cosine(candidate) -> str:
     """Judge `my_schedule(optimizer)`: up to lr in WARM_UP steps, from the first on, then a cosine to FLOOR × lr."""
     # Not lr 1: a function that returns an lr instead of a share would pass.
-    return _judge(candidate, _warm_up_cosine, TOTAL, lr=0.3)
+    return _judge(candidate, _right(_warm_up_cosine, TOTAL, 0.3))
 
 
 # --- exercise: MultiStepLR from its closed form -----------------------------------------------------------------------
@@ -135,7 +203,7 @@ def check_multistep(candidate) -> str:
             return LambdaLR(optimizer, lambda step: candidate(step, list(milestones), gamma))
 
         reference = partial(MultiStepLR, milestones=milestones, gamma=gamma)
-        _judge(made, reference, 100, lr=0.3, where=f"With milestones {milestones} and gamma {gamma}, ")
+        _judge(made, _right(reference, 100, 0.3), where=f"With milestones {milestones} and gamma {gamma}, ")
     return f"MultiStepLR in one line: 100 lrs agree in each of {len(_SETTINGS)} settings."
 
 

@@ -5,6 +5,7 @@ from functools import partial
 
 from torch.optim import Optimizer
 from torch.optim import optimizer as torch_optimizer
+from torch.utils._python_dispatch import TorchDispatchMode
 
 
 def hooks_on_all_optimizers() -> tuple[dict, dict]:
@@ -34,3 +35,20 @@ def step_without_profiler(optimizer: Optimizer) -> Callable:
 def note_as_stepped(optimizer: Optimizer) -> None:
     """Make schedulers take the optimizer for one that has stepped, so that they warn of no wrong order."""
     optimizer._opt_called = True
+
+
+class Operations(TorchDispatchMode):
+    """Within it `tell(operation, arguments)` hears of every operation of torch in this thread, once it is done.
+
+    Those of the backward pass on a CPU are among them, and those of optimizers.
+    """
+
+    def __init__(self, tell: Callable[[object, tuple], None]):
+        super().__init__()
+        self._tell = tell
+
+    def __torch_dispatch__(self, operation, types, arguments=(), options=None):
+        """What torch calls in place of the operation."""
+        result = operation(*arguments, **(options or {}))
+        self._tell(operation, arguments)
+        return result

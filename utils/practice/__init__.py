@@ -5,5 +5,6 @@ sick_runs       eight ways to spoil a training run, each really run
 schedule_runs   six networks under a schedule, a step at a time (Lab 3, notebook 04a)
 range_test      lr_range_test(): raise lr at every step
 checkpoint      a whole run in a file, all at once or not at all
+budget          what a recipe spends: moves and gradients, whoever does it
 leaderboard     a training recipe, scored fairly
 """

@@ -10,10 +10,15 @@ import copy
 import hashlib
 import io
 import os
+import pickle
+import re
 import tempfile
-from collections.abc import Mapping
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -76,20 +81,26 @@ class Batches:
 def save(path: str | Path, parts: Mapping[str, object], *, step: int, notes: Mapping | None = None) -> None:
     """Write `parts` (name → model, optimizer, scheduler, Batches, …), the random states and `step` to `path`.
 
-    A part has `state_dict` and `load_state_dict`, or is a `torch.Generator`. `notes` are numbers, strings, tensors, and
-    lists or dicts of them. The file appears complete or not at all: it is written beside `path`, read back, and only
-    then put in its place. Raises CheckpointError, and leaves an older file as it was, when that fails.
+    A part has `state_dict` and `load_state_dict`, or is a `torch.Generator`. `notes` are numbers (NumPy's, too),
+    strings, tensors, and lists or dicts of them. An optimizer comes with the model whose parameters it holds, or was
+    built on `named_parameters()`: its state is kept by name, and a warning says where that cannot be. The file appears
+    complete or not at all: it is written beside `path`, read back, and only then put in its place. Raises
+    CheckpointError, and leaves an older file as it was, when that fails.
     """
     path = Path(path)
     content = {
         "format": FORMAT,
-        "step": step,
-        "notes": dict(notes or {}),
+        "step": _plain(step),
+        "notes": _plain(dict(notes or {})),
         "random": random_state(),
         "kinds": {name: _kind(part) for name, part in parts.items()},
         "shapes": {name: _shapes(part) for name, part in parts.items()},
-        "parts": {name: _state(name, part) for name, part in parts.items()},
+        "names": _names(parts),
+        "parts": {name: _plain(_state(name, part), exact=True) for name, part in parts.items()},
     }
+    for name, names in content["names"].items():
+        if unclear := _unclear(names, content["shapes"][name]):
+            warnings.warn(f"{path.name} will not be restored: `{name}` {unclear}", stacklevel=2)
     buffer, scratch = io.BytesIO(), None
     try:
         torch.save(content, buffer)
@@ -103,11 +114,13 @@ def save(path: str | Path, parts: Mapping[str, object], *, step: int, notes: Map
         os.replace(scratch, path)
     except CheckpointError as error:
         raise CheckpointError(
-            f"What was to be saved cannot be read back, so {path.name} was not written. Keep to tensors, numbers, "
-            f"strings, lists and dicts. ({error})"
+            f"What was to be saved cannot be read back, so {path.name} was not written{_culprit(content)}. Keep to "
+            f"tensors, numbers, strings, lists and dicts. ({error})"
         ) from None
     except Exception as error:  # the disk is full, no permission, an object that cannot be pickled
-        raise CheckpointError(f"{path.name} was not written: {type(error).__name__}: {error}") from error
+        culprit = "" if isinstance(error, OSError) else _culprit(content)
+        reason = f"{type(error).__name__}: {_first_line(error)}"
+        raise CheckpointError(f"{path.name} was not written{culprit}: {reason}") from error
     finally:
         if scratch is not None:
             Path(scratch).unlink(missing_ok=True)
@@ -116,13 +129,18 @@ def save(path: str | Path, parts: Mapping[str, object], *, step: int, notes: Map
 def restore(path: str | Path, parts: Mapping[str, object]) -> tuple[int, dict]:
     """Give every part, and the random states, what the file holds; return (step, notes).
 
-    `parts` are objects of the same kinds and shapes as those saved. All is checked before anything is touched, and if a
-    part still refuses its state, those before it are put back. Raises CheckpointError; then nothing has changed.
+    `parts` are objects of the same kinds and shapes as those saved. The state of an optimizer goes to the parameters of
+    the same names, in whatever order its groups hold them now. All is checked before anything is touched, and if a part
+    still refuses its state, those before it are put back. A file that was written on a GPU is read on any machine.
+    Raises CheckpointError; then nothing has changed.
     """
     content = _read(Path(path))
     name = Path(path).name
-    if problems := _mismatches(content, parts):
+    names = _names(parts)
+    if problems := _mismatches(content, parts, names):
         raise CheckpointError(f"{name} does not belong to this run:\n" + "\n".join(f"- {text}" for text in problems))
+    for key, here in names.items():
+        content["parts"][key] = _in_order(content["parts"][key], content["names"].get(key), here)
     before = {key: copy.deepcopy(_state(key, part)) for key, part in parts.items()}
     random_before, touched = random_state(), []
     try:
@@ -134,7 +152,7 @@ def restore(path: str | Path, parts: Mapping[str, object]) -> tuple[int, dict]:
         for key in touched:
             _load(parts[key], before[key])
         set_random_state(random_before)
-        reason = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {_first_line(error)}"
         raise CheckpointError(
             f"{name}: `{touched[-1]}` refuses its state, so nothing was restored: {reason}"
         ) from error
@@ -156,15 +174,161 @@ def _read(path: Path) -> dict:
     if trailer[len(_MARK) :] != hashlib.sha256(body).hexdigest().encode():
         raise CheckpointError(f"{path.name} is damaged: its digest does not fit. Take an older checkpoint.")
     try:
-        content = torch.load(io.BytesIO(body), weights_only=True)
+        # On the CPU, wherever the tensors were: each part puts its own where it needs them.
+        content = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f"{path.name} holds more than data: {_first_line(error)}") from None
     except Exception as error:
-        raise CheckpointError(f"{path.name} holds more than data: {str(error).strip().splitlines()[0]}") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        reason = f"{type(error).__name__}: {_first_line(error)}"
+        raise CheckpointError(f"{path.name} cannot be read by this torch: {reason}") from None
+    parts = {"step", "notes", "random", "kinds", "shapes", "parts"}
+    if not isinstance(content, dict) or content.get("format") != FORMAT or not parts <= content.keys():
         raise CheckpointError(f"{path.name} is of another format: restore it with the version that wrote it.")
-    return content
+    return {"names": {}} | content
 
 
-def _mismatches(content: dict, parts: Mapping[str, object]) -> list[str]:
+def _first_line(error: Exception) -> str:
+    """What an error says first, without the codes that colour a terminal."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    return text.splitlines()[0] if text else ""
+
+
+# ---- what a file may hold
+
+
+def _plain(value: object, *, exact: bool = False) -> object:
+    """The same with Python's numbers in place of NumPy's; if `exact`, of those alone that compute as Python's do."""
+    if isinstance(value, np.float64 | np.integer | np.bool) or (isinstance(value, np.floating) and not exact):
+        return value.item()
+    if isinstance(value, dict):
+        plain = copy.copy(value)  # of its own class, with what a model's state has beside the tensors
+        plain.clear()
+        plain.update({_plain(key, exact=exact): _plain(item, exact=exact) for key, item in value.items()})
+        return plain
+    if type(value) in (list, tuple):
+        return type(value)(_plain(item, exact=exact) for item in value)
+    return value
+
+
+def _culprit(content: dict) -> str:
+    """Which entry cannot be written and read back, as the end of a sentence; empty if each can."""
+    found = _unreadable({"notes": content["notes"], **content["parts"], "step": content["step"]})
+    for where, value in found:
+        kind = f"the class `{value.__name__}`" if isinstance(value, type) else f"a `{type(value).__name__}`"
+        return f": {where} is {kind}"
+    return ""
+
+
+def _unreadable(value: object, where: str = "") -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _unreadable(item, f"{where}[{key!r}]" if where else str(key))
+    elif type(value) in (list, tuple):
+        for place, item in enumerate(value):
+            yield from _unreadable(item, f"{where}[{place}]")
+    else:
+        try:
+            buffer = io.BytesIO()
+            torch.save(value, buffer)
+            buffer.seek(0)
+            torch.load(buffer, map_location="cpu", weights_only=True)
+        except Exception:
+            yield where, value
+
+
+# ---- whether it fits
+
+Names = list[list[str | None]]  # the parameters of an optimizer, group by group; None where nobody names one
+
+
+def _names(parts: Mapping[str, object]) -> dict[str, Names]:
+    """The parameters of each optimizer by the names that they have in a model among the parts, or were given."""
+    known = {}
+    for key, part in parts.items():
+        if isinstance(part, nn.Module):
+            for name, parameter in part.named_parameters():
+                known.setdefault(id(parameter), f"{key}.{name}")
+    return {
+        key: [
+            [
+                known.get(id(p)) or given
+                for p, given in zip(
+                    group["params"], group.get("param_names") or [None] * len(group["params"]), strict=True
+                )
+            ]
+            for group in part.param_groups
+        ]
+        for key, part in parts.items()
+        if isinstance(part, Optimizer)
+    }
+
+
+def _unclear(names: Names, shapes: Mapping[str, str]) -> str | None:
+    """Why nobody could say which parameter is which: some of one shape have no name. None if it is clear."""
+    twice = [shape for shape, times in Counter(shapes.values()).items() if times > 1]
+    if not twice or all(name is not None for group in names for name in group):
+        return None
+    return (
+        f"holds several parameters of shape {twice[0]}, and nothing says which is which: save and restore it together "
+        "with the model that they belong to, or build it on `named_parameters()`"
+    )
+
+
+def _order_problem(key: str, saved: Names | None, here: Names, content: dict, shapes: Mapping[str, str]) -> str | None:
+    """Why the state in the file cannot be given to the right parameters; None if it can."""
+    if saved == here and not _unclear(here, shapes):
+        return None
+    if not _in_another_order(saved, here):
+        unclear = _unclear([[None]], shapes)
+        return f"`{key}` {unclear}" if unclear else None
+    for k, (theirs, ours) in enumerate(zip(saved, here, strict=True)):
+        if sorted(theirs) != sorted(ours):
+            lost, found = sorted(set(theirs) - set(ours)), sorted(set(ours) - set(theirs))
+            return (
+                f"`{key}`: group {k} held {_some(lost)} when it was saved, and holds {_some(found)} here: make the "
+                "groups of the same parameters, in the same order"
+            )
+    tensors = content["parts"][key]["state"]
+    owners = [name for group in saved for name in group]
+    shape_of = {name: shape for name, shape in zip(owners, content["shapes"][key].values(), strict=True)}
+    for place, state in tensors.items():
+        for name, value in state.items():
+            whole = isinstance(value, Tensor) and value.ndim and _told(value).split(" ", 1)[1]
+            if isinstance(value, list | tuple | dict) or (whole and not shape_of[owners[place]].endswith(whole)):
+                return (
+                    f"`{key}` held its parameters in another order, and its `{name}` may not belong to one of them "
+                    f"alone: order them as they were, {_some(owners)}"
+                )
+    return None
+
+
+def _in_another_order(saved: Names | None, here: Names) -> bool:
+    """Whether both name all, and not alike."""
+    return saved is not None and saved != here and all(name is not None for group in saved + here for name in group)
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(f"`{name}`" for name in names[:3])
+    return shown + (", …" if len(names) > 3 else "") if names else "nothing of its own"
+
+
+def _in_order(state: dict, saved: Names | None, here: Names) -> dict:
+    """The state of an optimizer with the parameters in the order that they have here."""
+    if not _in_another_order(saved, here):
+        return state
+    places = iter(range(sum(map(len, saved))))
+    place_of = {name: place for group in saved for name, place in zip(group, places, strict=False)}
+    order = [place_of[name] for group in here for name in group]
+    groups = []
+    for ours, theirs, group in zip(here, saved, state["param_groups"], strict=True):
+        moved = {"params": [place_of[name] for name in ours]}
+        if "param_names" in group:
+            moved["param_names"] = [group["param_names"][theirs.index(name)] for name in ours]
+        groups.append(group | moved)
+    return state | {"state": {p: state["state"][p] for p in order if p in state["state"]}, "param_groups": groups}
+
+
+def _mismatches(content: dict, parts: Mapping[str, object], names: Mapping[str, Names]) -> list[str]:
     """What in the file does not fit the parts at hand, a sentence each."""
     problems = [f"`{key}` is not in the file" for key in parts if key not in content["parts"]]
     problems += [f"`{key}` is in the file, but nobody asks for it" for key in content["parts"] if key not in parts]
@@ -174,6 +338,14 @@ def _mismatches(content: dict, parts: Mapping[str, object]) -> list[str]:
             problems.append(f"`{key}` was saved from {saved}, here it is {here}")
             continue
         saved, here = content["shapes"][key], _shapes(parts[key])
+        if key in names and sorted(saved) == sorted(here):  # as many groups, each of as many parameters
+            theirs = content["names"].get(key)
+            wrong = _order_problem(key, theirs, names[key], content, here)
+            if wrong is None and _in_another_order(theirs, names[key]):
+                continue  # the shapes are those of the model
+            if wrong and Counter(saved.values()) == Counter(here.values()):
+                problems.append(wrong)
+                continue
         problems += [f"`{key}` lacks {one} in the file" for one in here if one not in saved]
         problems += [f"`{key}` has no {one}, the file has" for one in saved if one not in here]
         for one in saved.keys() & here.keys():

@@ -2,16 +2,16 @@
 
 Recipes are chosen on the validation rows with five seeds, and reported on the test rows with five others.
 
-A recipe is a function `recipe(model, batches)`: it trains `model` on the pairs (x, y) of `batches`, one optimizer step
-per batch, and returns the model to be judged (None: the one that it got). It may transform x and y, schedule, average…
+A recipe is a function `recipe(model, batches)`: it trains `model` on the pairs (x, y) of `batches` and returns the
+model to be judged (None: the one that it got). On each batch a parameter moves once at most, whoever moves it, and a
+gradient is taken twice at most, see `budget`. A recipe may transform x and y, schedule, average…
 
 Longer than two screens by the sentences for recipes that break the rules.
 """
 
 import itertools
 import math
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -21,13 +21,14 @@ from tabulate import tabulate
 from torch import nn, optim
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from utils.comparison import Comparison, compare
 from utils.guard import NotYet, Wrong, call, check, has_placeholder, name_of, not_yet
-from utils.practice.digits_net import Feed, Recipe, conv_net, digits, judge, shift
+from utils.practice.budget import Budget, Spent
+from utils.practice.digits_net import Digits, Feed, Recipe, Rows, conv_net, digits, judge, shift
 
 STEPS, TARGET = 300, 98.5  # batches per run, and the accuracy in per cent to reach
+ROWS, GRADIENTS = 32, 2  # rows in a batch, and how often a gradient may be taken on it
 SEEDS = {"validation": (0, 1, 2, 3, 4), "test": (100, 101, 102, 103, 104)}  # no trained model both chooses and reports
 _SECONDS = 30.0  # per run; the references take about one
 _looks = itertools.count(1)
@@ -73,74 +74,131 @@ REFERENCES: dict[str, Recipe] = {"AdamW, constant lr": constant, "the page's rec
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """What a recipe reached: the accuracy in per cent, one number per seed."""
+    """What a recipe reached: the accuracy in per cent, one number per seed; and what it spent, per seed, if counted."""
 
     label: str
     accuracy: np.ndarray
+    spent: tuple[Spent, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.accuracy.mean():.2f} % ± {self.accuracy.std(ddof=1):.2f}"
 
+    @property
+    def counts(self) -> str:
+        """Moves and gradients: how many in the run that has most, of how many batches, and how many on one batch."""
+        if not self.spent:
+            return ""
+        batches = max(spent.batches for spent in self.spent)
+        moves, gradients, most_moves, most_gradients = (
+            max(getattr(spent, name) for spent in self.spent)
+            for name in ("moves", "gradients", "most_moves", "most_gradients")
+        )
+        return f"{moves} (≤ {most_moves}) and {gradients} (≤ {most_gradients}) on {batches}"
 
-def score(recipe: Recipe, *, on: str = "validation", label: str = "yours") -> Score:
+
+def score(
+    recipe: Recipe, *, on: str = "validation", label: str = "yours", gradients: int = GRADIENTS, twice: bool = True
+) -> Score:
     """Train with the SEEDS of the "validation" or the "test" rows and judge there.
 
-    Raises Wrong with a diagnosis, or NotYet, where the recipe gives no model to judge, and nothing else, whatever the
-    recipe does. A run that takes longer than 30 seconds is stopped.
+    `gradients` is how many may be taken on a batch. With `twice` the first seed is run again at the end, to see whether
+    a recipe keeps something from run to run. Raises Wrong with a diagnosis, or NotYet, where the recipe gives no model
+    to judge or breaks a rule, and nothing else, whatever the recipe does. A run that takes longer than 30 seconds is
+    stopped.
     """
     if on not in ("validation", "test"):
         raise ValueError(f"on is {on!r}: choose on 'validation' as often as you like, report on 'test'")
-    rows = digits()
-    return Score(label, np.array([100 - judge(_run(recipe, seed), getattr(rows, on))[1] for seed in SEEDS[on]]))
+    rows, seeds = digits(), SEEDS[on]
+    runs = [_run(recipe, seed, rows, gradients) for seed in seeds]
+    accuracy = np.array([100 - judge(model, getattr(rows, on))[1] for model, _ in runs])
+    if twice:
+        again, _ = _run(recipe, seeds[0], rows, gradients)
+        if not all(map(torch.equal, _numbers(runs[0][0]), _numbers(again))):
+            raise Wrong(
+                "Run twice with the same seed, your recipe gives two different models. Does it keep something from run "
+                "to run, or draw random numbers of its own? All must come from `model`, `batches` and the global "
+                "generators of torch, NumPy and Python."
+            )
+    return Score(label, accuracy, tuple(spent for _, spent in runs))
 
 
-def _run(recipe: Recipe, seed: int) -> nn.Module:
-    """The trained model of one seed, once it is known that the rules were kept."""
-    model, feed, taken = conv_net(seed), Feed(digits(), STEPS, seed), []
+def _numbers(model: nn.Module) -> list[torch.Tensor]:
+    return list(model.state_dict().values())
+
+
+class _Counted(Feed):
+    """The batches, each of them known to the budget."""
+
+    def __init__(self, rows: Digits, seed: int, budget: Budget):
+        super().__init__(rows, STEPS, seed, ROWS)
+        self._budget = budget
+
+    def __iter__(self) -> Iterator[Rows]:
+        for batch in super().__iter__():
+            self._budget.take()
+            yield batch
+
+
+class _Watched:
+    """A recipe whose operations are counted; everything else of it is the recipe's own."""
+
+    def __init__(self, recipe: Recipe, budget: Budget):
+        self._recipe, self._budget = recipe, budget
+
+    def __call__(self, model: nn.Module, batches: Feed) -> object:
+        with self._budget.counting():
+            return self._recipe(model, batches)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._recipe, name)
+
+
+def _run(recipe: Recipe, seed: int, rows: Digits, gradients: int) -> tuple[nn.Module, Spent]:
+    """The trained model of one seed, once it is known that the rules were kept, and what it took."""
+    model = conv_net(seed)
+    optim.SGD(model.parameters(), lr=0.1)  # the first one imports much of torch: not in the time of the recipe
     before = [p.detach().clone() for p in model.parameters()]
-    others = set(threading.enumerate())  # a run that was stopped for its time may go on beside this one for a while
-    hook = register_optimizer_step_post_hook(
-        lambda *_: taken.append(1) if threading.current_thread() not in others else None
-    )
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            outcome = call(recipe, model, feed, timeout=_SECONDS)
-    finally:
-        hook.remove()
+    judged = torch.cat([part[0] for part in (rows.validation, rows.test) if part is not None])
+    budget = Budget(model, batches=STEPS, rows=ROWS, gradients=gradients, forbidden=judged)
+    with budget.listening(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        watched = _Watched(recipe, budget) if callable(recipe) else recipe
+        outcome = call(watched, model, _Counted(rows, seed, budget), timeout=_SECONDS)
     if outcome.untouched:
         raise NotYet(outcome.problem)
-    if outcome.problem:
+    if budget.breach is None and outcome.problem:
         raise Wrong(outcome.problem)
+    spent = budget.spent()
+    if spent.breach:
+        raise Wrong(
+            f"Your recipe {spent.breach}. The rules: on each batch a parameter moves once at most, whoever moves it, "
+            f"and {gradients} gradients of {ROWS} rows are taken at most; nothing but the batches is shown to the "
+            "network. Otherwise it would not be compared with the others."
+        )
     result = model if outcome.value is None else outcome.value
-    if has_placeholder(recipe) and not taken:
+    if has_placeholder(recipe) and not spent.moves:
         raise NotYet(not_yet(name_of(recipe)))
     if not isinstance(result, nn.Module):
         raise Wrong(f"Your recipe returned an object of type `{type(result).__name__}`: return the model, or nothing.")
-    if len(taken) > STEPS:
-        raise Wrong(
-            f"Your recipe took {len(taken)} optimizer steps on {feed.taken} batches. The budget is one step per batch, "
-            f"{STEPS} in all: with more, it would not be compared with the others."
-        )
-    _judge_network(result, model, before, len(taken))
-    return result
+    _judge_network(result, model, before, spent)
+    return result, spent
 
 
-def _judge_network(result: nn.Module, model: nn.Module, before: list, steps: int) -> None:
+def _judge_network(result: nn.Module, model: nn.Module, before: list, spent: Spent) -> None:
     inner = result.module if isinstance(result, optim.swa_utils.AveragedModel) else result
     shapes = [tuple(p.shape) for p in inner.parameters()]
     if shapes != [tuple(p.shape) for p in before]:
         raise Wrong("Your recipe returned another network than it got: everybody trains the same one.")
     if not all(t.isfinite().all() for t in inner.state_dict().values()):
-        raise Wrong(f"After {steps} steps the model holds nan or inf: the run diverged. Try a lower lr, or clip.")
+        raise Wrong(f"After {spent.moves} steps the model holds nan or inf: the run diverged. Try a lower lr, or clip.")
     if all(torch.equal(a, b) for a, b in zip(before, inner.parameters(), strict=True)):
-        if steps == 0:
+        if spent.steps == spent.moves == 0:
             raise Wrong(
                 "No optimizer took a step: the model is as it was. Does your loop over `batches` call `step()`?"
             )
         raise Wrong(
-            f"{steps} optimizer steps, and the model is as it was. Does the optimizer hold `model.parameters()`, and "
-            "does `backward()` come before `step()`?"
+            f"{spent.steps} optimizer steps, and the model is as it was. Does the optimizer hold `model.parameters()`, "
+            "and does `backward()` come before `step()`?"
         )
     try:
         with torch.no_grad():
@@ -154,7 +212,7 @@ def _judge_network(result: nn.Module, model: nn.Module, before: list, steps: int
 @cache
 def reference_scores() -> dict[str, Score]:
     """The references on the test rows, trained once per session."""
-    return {label: score(recipe, on="test", label=label) for label, recipe in REFERENCES.items()}
+    return {label: score(recipe, on="test", label=label, twice=False) for label, recipe in REFERENCES.items()}
 
 
 # ---- the board
@@ -169,10 +227,18 @@ class Board:
     against: Comparison | None = None
 
     def _repr_markdown_(self) -> str:
-        rows = [[place, s.label, str(s), f"{s.accuracy.min():.2f} %"] for place, s in enumerate(self.scores, start=1)]
-        table = tabulate(
-            rows, headers=["", "recipe", "test accuracy ± spread over seeds", "worst seed"], tablefmt="github"
-        )
+        rows = [
+            [place, s.label, str(s), f"{s.accuracy.min():.2f} %", s.counts]
+            for place, s in enumerate(self.scores, start=1)
+        ]
+        headers = [
+            "",
+            "recipe",
+            "test accuracy ± spread over seeds",
+            "worst seed",
+            "moves and gradients (≤ on a batch)",
+        ]
+        table = tabulate(rows, headers=headers, tablefmt="github")
         return f"{table}\n\n{self.said}"
 
     def __repr__(self) -> str:
