@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim import optimizer as torch_optimizer
 
@@ -34,3 +35,8 @@ def step_without_profiler(optimizer: Optimizer) -> Callable:
 def note_as_stepped(optimizer: Optimizer) -> None:
     """Make schedulers take the optimizer for one that has stepped, so that they warn of no wrong order."""
     optimizer._opt_called = True
+
+
+def acts_in_backward(parameter: Tensor) -> bool:
+    """Whether a hook on this parameter runs when its gradient is computed."""
+    return bool(parameter._backward_hooks or parameter._post_accumulate_grad_hooks)
