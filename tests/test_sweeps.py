@@ -342,7 +342,18 @@ def test_a_step_that_changes_its_ways_late_makes_the_sweep_begin_anew():
         sweep(LateNorm, init, lambda p, _: loss(p, next(stream) % STEPS), STEPS, lrs=LRS, seeds=SEEDS)
 
 
-LOOKS_FURTHER = [RowNorm, Orthogonal, Cached, OwnLr, TinyAtFirst, LateNorm, CountsRows, GlobalNorm]
+class DecidesAtFirst(Plain):
+    """Two speeds, by the numbers that it is made for, which single replicas alone may have."""
+
+    def __init__(self, params, lr=0.01):
+        super().__init__(params, lr)
+        self.slow = sum(p.abs().sum() for group in self.param_groups for p in group["params"]).item() > 9
+
+    def rate(self, group):
+        return group["lr"] / (10 if self.slow else 1)
+
+
+LOOKS_FURTHER = [DecidesAtFirst, RowNorm, Orthogonal, Cached, OwnLr, TinyAtFirst, LateNorm, CountsRows, GlobalNorm]
 LOOKS_FURTHER += [Noisy, Clipped, with_clipping_hook, by_layer, matrices_only, optim.Adafactor]
 
 
@@ -608,6 +619,12 @@ class FailsLate(Plain):
         return group["lr"] / (5 - self.steps)
 
 
+def in_backward(params, lr):
+    for p in params:
+        p.register_post_accumulate_grad_hook(lambda p: p.grad.clamp_(-0.1, 0.1))
+    return optim.SGD(params, lr=lr)
+
+
 class WithoutGrad(Plain):
     @torch.no_grad()
     def step(self, closure):
@@ -631,6 +648,7 @@ def test_an_lr_that_is_not_used_is_no_edge():
         (optim.SparseAdam, "SparseAdam cannot be swept: it takes sparse gradients only"),
         (optim.Muon, "Muon cannot be swept: it cannot be made, ValueError: Muon only supports 2D"),
         (FailsLate, r"a run alone fails as well \(step 4, lr 0.003, seed 3\), with ZeroDivisionError"),
+        (in_backward, r"SGD cannot be swept: it acts during backward\(\)"),
         (WithoutGrad, "WithoutGrad cannot be swept: .* without torch.enable_grad"),
         (lambda groups: optim.SGD(groups[0]["params"], lr=0.1), "must take lr, or hand the groups .* as they are"),
         (lambda groups: None, "must return a torch.optim.Optimizer, got NoneType"),

@@ -1,8 +1,9 @@
 """A fair comparison in one go: every run of a grid of lrs × seeds trained at once by real torch.optim optimizers.
 
 A *replica* is one run: one lr, one seed. The loss and its gradient are computed for all replicas in one pass. Then
-each replica's own optimizer moves it, in the shapes that it would have alone. Where one optimizer for all replicas is
-known to do the same (SGD, Adam and others of torch that treat every number on its own) it does, several times faster.
+each replica's own optimizer moves it, in the shapes that it would have alone. Where one optimizer for all replicas does
+the same, since it treats every number on its own, it does so in their place, several times faster: SGD, Adam and others
+of torch, whose source is known, and any other that is seen to do so at every step of the run.
 
 Longer than two screens by what a sweep refuses, and why.
 """
@@ -21,6 +22,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from utils.internals.errors import in_short, text_of
 from utils.internals.replicas import FailsAlone, Separate, generator_kept, has_modes, is_trained
 from utils.internals.together import MissingGradient, Together, can_go_together, goes_by_the_step, is_known
+from utils.internals.torch_steps import acts_in_backward
 from utils.internals.watched import Unproven
 from utils.schedules import needs_metric
 
@@ -121,7 +123,9 @@ def sweep(
     init             seed → {name: tensor}, the parameters of one replica. All are trained, but for an nn.Parameter
                      with requires_grad=False
     loss             ({name: tensor of shape (lrs, seeds, …)}, step) → losses of shape (lrs, seeds). Data that differ
-                     from seed to seed (the minibatch of this step) have shape (seeds, …): all lrs share them
+                     from seed to seed (the minibatch of this step) have shape (seeds, …): all lrs share them.
+                     It must depend on nothing else: a sweep begins anew if its optimizer turns out, after some steps,
+                     to look at more than single numbers
     evaluate         like loss, without the step: what to judge by after the last step; default: the last loss
     make_scheduler   optimizer → scheduler, stepped after every step; each replica's lr is its base, and with
                      OneCycleLR(max_lr=the list of the groups' lrs) its peak
@@ -248,8 +252,11 @@ def _build(make_optimizer: Callable, params: list[nn.Parameter], lr: float) -> O
     except Exception as error:
         name = getattr(getattr(make_optimizer, "func", make_optimizer), "__name__", "the optimizer")
         raise ValueError(f"{name} cannot be swept: it cannot be made, {in_short(text_of(error))}") from error
+    name = type(optimizer).__name__
     if not isinstance(optimizer, Optimizer):
-        raise ValueError(f"make_optimizer must return a torch.optim.Optimizer, got {type(optimizer).__name__}")
+        raise ValueError(f"make_optimizer must return a torch.optim.Optimizer, got {name}")
+    if any(map(acts_in_backward, params)):
+        raise ValueError(f"{name} cannot be swept: it acts during backward(), which all replicas share, by hooks")
     if not takes_lr and any(group.get("lr") != lr for group in optimizer.param_groups):
         name = type(optimizer).__name__
         raise ValueError(

@@ -58,7 +58,13 @@ class Together:
             self.leaves[key] = stacked([s[key] for s in starts], len(leads)) if part is None else part.requires_grad_()
         self._copies = [nn.Parameter(part) for part in self._all]
         groups = [_options(lead) | {"params": [copy]} for lead, copy in zip(leads, self._copies, strict=True)]
-        self._optimizer = combine(groups) if combine else _like(leads[0], groups)
+        if combine:
+            watch = NumberByNumber(self._copies[0].shape)
+            with NoWayOut(watch), watch:
+                self._optimizer = combine(groups)
+            watch.check()
+        else:
+            self._optimizer = _like(leads[0], groups)
         self._watched = watched
         self._step, *self._lead_steps = map(step_without_profiler, [self._optimizer, *(leads if watched else [])])
         if watched:
@@ -113,8 +119,7 @@ class Together:
                     step()
         except Exception as error:  # a run alone may raise it as well, or not
             raise Unproven(text_of(error)) from error
-        if watch.broken:
-            raise Unproven("its step mixes numbers")
+        watch.check()
         for copy, part in zip(self._copies, self._all, strict=True):
             if copy.data_ptr() != part.data_ptr():
                 part.copy_(copy.detach())

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim import optimizer as torch_optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -52,3 +53,8 @@ class Operations(TorchDispatchMode):
         result = operation(*arguments, **(options or {}))
         self._tell(operation, arguments)
         return result
+
+
+def acts_in_backward(parameter: Tensor) -> bool:
+    """Whether a hook on this parameter runs when its gradient is computed."""
+    return bool(parameter._backward_hooks or parameter._post_accumulate_grad_hooks)

@@ -25,8 +25,8 @@ class Unproven(Exception):
 class NumberByNumber(TorchDispatchMode):
     """Inside, every operation on tensors of this shape gives each number from the numbers at its place.
 
-    Raises Unproven for any other: one that reduces, indexes, multiplies matrices, looks at shapes, or draws random
-    numbers. `broken` says so even where that error is caught. Tensors of shape () count steps and hold no data.
+    Raises Unproven for any other: one that reduces, indexes, multiplies matrices, or draws random numbers; check()
+    afterwards does so too, since what is inside may catch it. Tensors of shape () count steps and hold no data.
     """
 
     def __init__(self, shape: torch.Size):
@@ -44,6 +44,11 @@ class NumberByNumber(TorchDispatchMode):
         """Note and say that func may mix numbers."""
         self.broken = True
         raise Unproven(f"its step uses {func}")
+
+    def check(self) -> None:
+        """Raise Unproven if anything inside may have mixed numbers."""
+        if self.broken:
+            raise Unproven("it may mix numbers")
 
 
 class NoWayOut(TorchFunctionMode):
