@@ -368,6 +368,14 @@ def test_random_numbers_are_said_and_are_the_same_each_time():
     assert "random" not in find_edge().plot.frame["alt"]
 
 
+def test_one_that_was_stopped_gets_less_time_until_it_ends(monkeypatch):
+    monkeypatch.setattr(guarded, "SECONDS", 0.3)
+    monkeypatch.setattr(guarded, "AGAIN", 0.2)
+    run = guarded.Guarded().run
+    limits = [run(work).error[:19] for work in (partial(forever, 0), partial(forever, 0), int, partial(forever, 0))]
+    assert limits == ["stopped after 0.3 s", "stopped after 0.2 s", "", "stopped after 0.3 s"]
+
+
 def test_one_that_will_not_stop_is_run_once(monkeypatch):
     monkeypatch.setattr(guarded, "SECONDS", 0.1)
     monkeypatch.setattr(running, "GRACE", 0.1)

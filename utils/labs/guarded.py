@@ -11,8 +11,8 @@ from utils.internals.errors import in_short, text_of
 from utils.internals.process_state import as_it_was, random_state, set_random_state
 from utils.internals.running import Stop, run_limited
 
-SECONDS = 2.0  # for one run, which takes an optimizer of torch 2 to 20 ms
-AGAIN = 0.3  # once one had to be stopped: a slider that is dragged asks many times a second
+SECONDS = 5.0  # for one run, which takes most optimizers of torch 2 to 20 ms, and LBFGS half a second
+AGAIN = 1.0  # after one had to be stopped: a slider that is dragged asks many times a second
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Ran:
 
 
 class Guarded:
-    """Runs what one student wrote, for at most SECONDS at a time, and AGAIN after it had to be stopped.
+    """Runs what one student wrote, for at most SECONDS at a time; after it had to be stopped AGAIN, until it ends.
 
     One that could not even be stopped runs on beside the rest; it is not run again.
     """
@@ -75,6 +75,7 @@ class Guarded:
             self._seconds = AGAIN
             self._lost = "" if stopped else "it could not be stopped and still runs: restart the kernel"
             return Ran(error=self._lost or error, stopped=True)
+        self._seconds = SECONDS
         return Ran(**box)
 
 
