@@ -1,5 +1,6 @@
 """What a student wrote, run for a lab: it ends, it raises nothing, and its random numbers are always the same."""
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from utils.internals.errors import in_short, text_of
 from utils.internals.process_state import as_it_was, random_state, set_random_state
 from utils.internals.running import Stop, run_limited
 
-SECONDS = 5.0  # for one run, which takes most optimizers of torch 2 to 20 ms, and LBFGS half a second
+SECONDS = 5.0  # for one run, which takes an optimizer of torch 2 to 20 ms
 AGAIN = 1.0  # after one had to be stopped: a slider that is dragged asks many times a second
 
 
@@ -34,10 +35,12 @@ class Ran:
 class Guarded:
     """Runs what one student wrote, for at most SECONDS at a time; after it had to be stopped AGAIN, until it ends.
 
-    One that could not even be stopped runs on beside the rest; it is not run again.
+    With `endless` it has all the time that it takes. One that could not even be stopped runs on beside the rest; it is
+    not run again.
     """
 
-    def __init__(self):
+    def __init__(self, *, endless: bool = False):
+        self._endless = endless
         self._seconds = SECONDS
         self._numbers: dict = {}
         self._lost = ""
@@ -69,7 +72,7 @@ class Guarded:
             box["random"] = _seen(self._numbers) != before
 
         with as_it_was():
-            in_time, stopped = run_limited(inside, self._seconds)
+            in_time, stopped = run_limited(inside, math.inf if self._endless else self._seconds)
         if not in_time:
             error = f"stopped after {self._seconds:g} s, for it is too slow or its loop does not end"
             self._seconds = AGAIN
