@@ -332,6 +332,7 @@ BADLY = {  # what makes it, what is said of it
 @pytest.mark.parametrize("name", BADLY)
 def test_whatever_an_optimizer_of_ones_own_does_is_said_in_place_of_the_run_before(name, monkeypatch):
     monkeypatch.setattr(guarded, "SECONDS", 0.3 if name in ("loops", "is slow") else 5.0)
+    monkeypatch.setattr(guarded, "AGAIN", guarded.SECONDS)
     bad, said = BADLY[name]
     lab = find_edge(lambda params, lr: (bad if lr > 0.1 else torch.optim.SGD)(params, lr=lr))
     lab.set(lr=nearest(lab, 0.05))
@@ -366,6 +367,21 @@ def test_random_numbers_are_said_and_are_the_same_each_time():
     np.testing.assert_array_equal(drawn(lab)[2], first)
     assert torch.equal(torch.get_rng_state(), before[0]) and random.getstate() == before[1]
     assert "random" not in find_edge().plot.frame["alt"]
+
+
+def test_those_of_torch_have_all_the_time_that_a_busy_machine_takes(monkeypatch):
+    monkeypatch.setattr(guarded, "SECONDS", 1e-9)
+    for make in (torch.optim.LBFGS, partial(torch.optim.SGD, momentum=0.9)):
+        assert "no run" not in find_edge(make, steps=3).plot.frame["alt"]
+    assert "no run (stopped" in find_edge(that(forever), steps=3).plot.frame["alt"]
+
+
+def test_one_that_was_stopped_gets_less_time_until_it_ends(monkeypatch):
+    monkeypatch.setattr(guarded, "SECONDS", 0.3)
+    monkeypatch.setattr(guarded, "AGAIN", 0.2)
+    run = guarded.Guarded().run
+    limits = [run(work).error[:19] for work in (partial(forever, 0), partial(forever, 0), int, partial(forever, 0))]
+    assert limits == ["stopped after 0.3 s", "stopped after 0.2 s", "", "stopped after 0.3 s"]
 
 
 def test_one_that_will_not_stop_is_run_once(monkeypatch):

@@ -59,7 +59,7 @@ class ClippedSGD(optim.SGD):
         super().__init__(params, lr=lr, momentum=momentum, foreach=False)
         self.defaults["clip"] = clip  # groups that join later get it from here
         for group in self.param_groups:
-            group["clip"] = clip
+            group.setdefault("clip", clip)
 
     def cut(self, g: Tensor, group: dict) -> Tensor:
         """What enters the buffer instead of the gradient that is followed downhill."""

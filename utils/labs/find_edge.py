@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 
 from utils.descent import descend
 from utils.labs.goals import Walk, edge_goals
-from utils.labs.guarded import Guarded
-from utils.labs.guarded_walk import RANDOM, Walked, nowhere, walked
+from utils.labs.guarded_walk import RANDOM, Walked, guard_of, nowhere, walked
 from utils.labs.plot_widget import Canvas, PlotWidget, Stills
 from utils.labs.shell import Lab
 from utils.plots import surface_contours
@@ -32,7 +31,7 @@ def find_edge(make_optimizer: Callable = torch.optim.SGD, *, steps: int = 60) ->
     stills = Stills(lambda kappa: _still(ravine(kappa), steps), KAPPAS)
     plot = _plot(*stills[10], steps)
     plot.on_msg(stills.draw_soon)
-    goals, guarded = edge_goals(), Guarded()
+    goals, guarded = edge_goals(), guard_of(make_optimizer)
 
     def update(lr, kappa, x, y):
         start = round(x, 6), round(y, 6)  # a slider's zero may be 1e-17, which would grow along the steep axis

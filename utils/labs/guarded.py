@@ -1,5 +1,6 @@
 """What a student wrote, run for a lab: it ends, it raises nothing, and its random numbers are always the same."""
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ from utils.internals.errors import in_short, text_of
 from utils.internals.process_state import as_it_was, random_state, set_random_state
 from utils.internals.running import Stop, run_limited
 
-SECONDS = 2.0  # for one run, which takes an optimizer of torch 2 to 20 ms
-AGAIN = 0.3  # once one had to be stopped: a slider that is dragged asks many times a second
+SECONDS = 5.0  # for one run, which takes an optimizer of torch 2 to 20 ms
+AGAIN = 1.0  # after one had to be stopped: a slider that is dragged asks many times a second
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,14 @@ class Ran:
 
 
 class Guarded:
-    """Runs what one student wrote, for at most SECONDS at a time, and AGAIN after it had to be stopped.
+    """Runs what one student wrote, for at most SECONDS at a time; after it had to be stopped AGAIN, until it ends.
 
-    One that could not even be stopped runs on beside the rest; it is not run again.
+    With `endless` it has all the time that it takes. One that could not even be stopped runs on beside the rest; it is
+    not run again.
     """
 
-    def __init__(self):
+    def __init__(self, *, endless: bool = False):
+        self._endless = endless
         self._seconds = SECONDS
         self._numbers: dict = {}
         self._lost = ""
@@ -69,12 +72,13 @@ class Guarded:
             box["random"] = _seen(self._numbers) != before
 
         with as_it_was():
-            in_time, stopped = run_limited(inside, self._seconds)
+            in_time, stopped = run_limited(inside, math.inf if self._endless else self._seconds)
         if not in_time:
             error = f"stopped after {self._seconds:g} s, for it is too slow or its loop does not end"
             self._seconds = AGAIN
             self._lost = "" if stopped else "it could not be stopped and still runs: restart the kernel"
             return Ran(error=self._lost or error, stopped=True)
+        self._seconds = SECONDS
         return Ran(**box)
 
 

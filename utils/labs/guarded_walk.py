@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -23,6 +24,12 @@ class Walked:
     trace: Trace | None
     error: str = ""
     random: bool = False
+
+
+def guard_of(make: Callable) -> Guarded:
+    """What runs the optimizers that `make` makes; those of torch end by themselves, however busy the machine is."""
+    made = make.func if isinstance(make, partial) else make
+    return Guarded(endless=isinstance(made, type) and made.__module__.startswith("torch.optim."))
 
 
 def walked(guarded: Guarded, walk: Callable[[Callable], Trace], make: Callable, *, seed: int = 0) -> Walked:

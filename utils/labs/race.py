@@ -9,8 +9,7 @@ import ipywidgets
 import numpy as np
 
 from utils.descent import descend
-from utils.labs.guarded import Guarded
-from utils.labs.guarded_walk import Walked, walked
+from utils.labs.guarded_walk import Walked, guard_of, walked
 from utils.labs.plot_widget import Stills
 from utils.labs.race_picture import COLORS, DASHES, Entry, draw_still, frame, make_plot, visible
 from utils.labs.racers import LRS, PROBLEMS, RACERS, STEPS, TRIED, Course, Racer, home
@@ -60,7 +59,7 @@ class _Lane:
         }
         self.result = ipywidgets.HTML(layout={"width": "235px"})
         self._run = lru_cache(maxsize=256)(self._descend)  # only a racer whose setting changed runs again
-        self._guarded = Guarded() if racer.own else None
+        self._guarded = guard_of(racer.make) if racer.own else None
         self._tuned_for, self._curve = None, np.empty(0)
         self._too_slow_for = None
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.optim import SGD, Adam, Optimizer
 
+from utils.checks.custom import ClippedSGD
 from utils.checks.examiner import check_optimizer, histories
 
 examiner = importlib.import_module("utils.checks.examiner.examine")  # the package has a function of the same name
@@ -372,3 +373,8 @@ def test_a_reference_without_a_number_as_lr_is_refused_in_words(lr):
 
     assert "The reference itself cannot be examined" in check_optimizer(SGD, make, steps=1).message
     assert "`lr` of its groups is no number" in check_optimizer(SGD, NoLr, steps=1).message
+
+
+def test_the_reference_of_the_exercise_leaves_a_group_its_own_clip():
+    ours = ClippedSGD([{"params": [torch.zeros(2)], "clip": 0.25}, {"params": [torch.zeros(3)]}], clip=2.0)
+    assert [group["clip"] for group in ours.param_groups] == [0.25, 2.0]
