@@ -265,6 +265,147 @@ def test_mistakes_that_would_train_nothing_are_refused(name):
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 
+class Stream(torch.utils.data.IterableDataset):
+    """Rows without an end known beforehand; `claimed` is the length that it says, if any."""
+
+    def __init__(self, rows, claimed):
+        self.rows, self.claimed = rows, claimed
+
+    def __iter__(self):
+        for row in range(self.rows):
+            yield torch.full((4,), float(row)), row % 3
+
+    def __len__(self):
+        if self.claimed is None:
+            raise TypeError("unknown")
+        return self.claimed
+
+
+def streamed(rows, claimed):
+    return torch.utils.data.DataLoader(Stream(rows, claimed), batch_size=2)
+
+
+@pytest.mark.filterwarnings("ignore:Length of IterableDataset")
+@pytest.mark.parametrize("claimed", [2, 6, 40])
+def test_what_counts_are_the_batches_that_come(claimed):
+    model, twin = make_mlp(4, 5, 3), make_mlp(4, 5, 3)
+    loader = streamed(6, claimed)
+    history = train(model, optim.SGD(model.parameters(), lr=0.01), (loader, loader), 2)
+    listed = [(x, y) for x, y in streamed(6, 6)]
+    expected = train(twin, optim.SGD(twin.parameters(), lr=0.01), (listed, listed), 2)
+    assert np.array_equal(history.batch_loss, expected.batch_loss) and history.lr.shape == (6,)
+    assert np.array_equal(history.test_loss, expected.test_loss) and np.isfinite(history.train_loss).all()
+
+
+@pytest.mark.parametrize(
+    ("loaders", "epochs", "words"),
+    [
+        (([], None), 1, "the training loader has no batch"),
+        ((None, []), 1, "the test loader has no batch"),
+        ((torch.utils.data.DataLoader([1], batch_size=2, drop_last=True), None), 1, "the training loader has no batch"),
+        ((streamed(6, None), None), 1, "the training loader has no length"),
+        ((streamed(0, 6), None), 1, "the training loader gave no batch in epoch 1"),
+        ((None, iter([])), 2, "the test loader can be gone through only once, and there are 2 epochs"),
+    ],
+)
+def test_a_loader_without_batches_fails_before_anything_is_spent(loaders, epochs, words):
+    good = fixed_loaders()
+    model = make_mlp(4, 5, 3)
+    before = [p.detach().clone() for p in model.parameters()]
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match=words):
+        train(
+            model,
+            optimizer,
+            [one if one is not None else fine for one, fine in zip(loaders, good, strict=True)],
+            epochs,
+        )
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    with pytest.raises(ValueError, match="no batch to evaluate on"):
+        evaluate(model, iter([]))
+
+
+def test_an_lr_of_none_is_no_number():
+    class Relative(Plain):
+        def __init__(self, params):
+            super().__init__([{"params": list(params), "lr": None}])
+
+    model = make_mlp(4, 5, 3)
+    history = train(model, Relative(model.parameters()), fixed_loaders(), 1)
+    assert np.isnan(history.lr).all() and np.isfinite(history.batch_loss).all()
+
+
+def test_a_head_that_was_replaced_afterwards_is_told():
+    model = make_mlp(4, 5, 3)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    model[2] = nn.Linear(5, 3)
+    with pytest.raises(
+        ValueError, match=r"before a part of the model was replaced: it does not hold `2.weight`, `2.bias`"
+    ):
+        train(model, optimizer, fixed_loaders(), 1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_part_that_no_optimizer_holds_is_told_unless_it_is_frozen():
+    model = make_mlp(4, 5, 3)
+    optimizer = optim.SGD(model[2].parameters(), lr=0.1)
+    with pytest.raises(UserWarning, match=r"does not hold `0.weight`, `0.bias`, which will stay as they are"):
+        train(model, optimizer, fixed_loaders(), 1)
+    model[0].requires_grad_(False)
+    train(model, optimizer, fixed_loaders(), 1)
+
+
+class ScheduleFree(optim.Optimizer):
+    """Gradients at y, judged at the average x of the points z, as schedule-free SGD does (Defazio, 2024)."""
+
+    def __init__(self, params, lr=0.5, beta=0.9):
+        super().__init__(params, {"lr": lr})
+        self.beta, self.k, self.mode = beta, 0, None
+        for p in self.param_groups[0]["params"]:
+            self.state[p] = {"z": p.detach().clone(), "x": p.detach().clone()}
+
+    @torch.no_grad()
+    def _to(self, mode):
+        for p in self.param_groups[0]["params"]:
+            x, z = self.state[p]["x"], self.state[p]["z"]
+            p.copy_(x if mode == "eval" else z.lerp(x, self.beta))
+        self.mode = mode
+
+    def train(self):
+        self._to("train")
+
+    def eval(self):
+        self._to("eval")
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        assert self.mode == "train", "not in train mode when the step is taken"
+        self.k += 1
+        for p in self.param_groups[0]["params"]:
+            x, z = self.state[p]["x"], self.state[p]["z"]
+            z.sub_(p.grad, alpha=self.param_groups[0]["lr"])
+            x.lerp_(z, 1 / self.k)
+            p.copy_(z.lerp(x, self.beta))
+
+
+def test_a_schedule_free_optimizer_is_judged_where_it_is_evaluated():
+    loaders = fixed_loaders()
+    model, twin = make_mlp(4, 5, 3), make_mlp(4, 5, 3)
+    optimizer = ScheduleFree(model.parameters())
+    history = train(model, optimizer, loaders, 2)
+    assert optimizer.mode == "eval" and evaluate(model, loaders[1])[0] == history.test_loss[-1]
+    other = ScheduleFree(twin.parameters())
+    for epoch in range(2):
+        other.train()
+        for x, y in loaders[0]:
+            other.zero_grad()
+            F.cross_entropy(twin(x), y).backward()
+            other.step()
+        at_train = evaluate(twin, loaders[1])[0]
+        other.eval()
+        assert history.test_loss[epoch] == evaluate(twin, loaders[1])[0] != at_train
+
+
 def test_an_interrupted_model_keeps_what_it_learned():
     model = make_mlp(4, 5, 3)
     before = model[0].weight.detach().clone()
@@ -278,7 +419,7 @@ def test_an_interrupted_model_keeps_what_it_learned():
         __iter__ = lambda self: batches()  # noqa: E731
 
     with pytest.raises(KeyboardInterrupt):
-        train(model, optim.SGD(model.parameters(), lr=0.1), (Interrupted(), []), 1)
+        train(model, optim.SGD(model.parameters(), lr=0.1), (Interrupted(), fixed_loaders()[1]), 1)
     assert not torch.equal(before, model[0].weight)
 
 

@@ -1,6 +1,6 @@
 """The plain training loop on real data, and what it measured.
 
-Longer than two screens by its progress bar, which nothing else shows.
+Longer than two screens by its progress bar, which nothing else shows, and by what it refuses.
 """
 
 import html
@@ -9,7 +9,8 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,33 +71,41 @@ def train(
 ) -> History:
     """Train `model` in place for `epochs` passes over the first of `loaders`; test it on the second after each pass.
 
-    `loaders` is a pair (train, test) of sized iterables of (x, y) batches. `scheduler` was built on `optimizer` and
-    steps once `per` "epoch" or "iteration"; one that needs a metric gets the test loss. `loss_fn(prediction, target)`
-    is a mean over rows: by default cross entropy for whole-number targets, squared error for floats. Raises ValueError
-    if these do not belong together.
+    `loaders` is a pair (train, test) of iterables of (x, y) batches; the first has a length, which may be wrong: what
+    counts are the batches that come. `scheduler` was built on `optimizer` and steps once `per` "epoch" or "iteration";
+    one that needs a metric gets the test loss. `loss_fn(prediction, target)` is a mean over rows: by default cross
+    entropy for whole-number targets, squared error for floats. An optimizer with two modes, as a schedule-free one, is
+    in `eval()` when the model is tested, and at the end. Raises ValueError if these do not belong together, and for a
+    loader without batches; warns of parameters that the optimizer does not hold.
     """
     check_parts(model, optimizer, scheduler, per, epochs)
     train_loader, test_loader = loaders
-    steps = epochs * len(train_loader)
-    batch_loss, lr = np.full((2, steps), np.nan)
+    planned = epochs * _check_loaders(train_loader, test_loader, epochs)
+    batch_loss, lr = [], []
     train_loss, test_loss, test_accuracy = np.full((3, epochs), np.nan)
     label = type(optimizer).__name__ if label is None else label
-    history = History(label, batch_loss, lr, train_loss, test_loss, test_accuracy)
     wants_closure = requires_closure(optimizer)
     step = 0
 
+    def history(diverged_at: int | None = None) -> History:
+        rest = [math.nan] * (planned - len(lr) if diverged_at is not None else 0)
+        per_step = np.array(batch_loss + rest, dtype=float), np.array(lr + rest, dtype=float)
+        return History(label, *per_step, train_loss, test_loss, test_accuracy, diverged_at)
+
     model.train()
-    with Progress(steps, label, show=progress) as bar:
+    with Progress(planned, label, show=progress) as bar:
         for epoch in range(epochs):
+            set_mode(optimizer, training=True)
             rows = 0
             total = 0.0
             for x, y in train_loader:
-                lr[step] = float(optimizer.param_groups[0].get("lr", math.nan))
+                now = optimizer.param_groups[0].get("lr")
+                lr.append(math.nan if now is None else float(now))
                 optimizer.zero_grad()
                 loss = loss_of(model(x), y, loss_fn)
-                batch_loss[step] = loss.item()
+                batch_loss.append(loss.item())
                 if not math.isfinite(batch_loss[step]):
-                    return History(label, batch_loss, lr, train_loss, test_loss, test_accuracy, diverged_at=step)
+                    return history(diverged_at=step)
                 if wants_closure:
                     optimizer.step(_closure(model, optimizer, x, y, loss_fn))
                 else:
@@ -110,11 +119,48 @@ def train(
                 step += 1
                 bar.update(step, f"epoch {epoch + 1} of {epochs}, loss {batch_loss[step - 1]:.3g}")
 
+            if not rows:
+                raise ValueError(f"the training loader gave no batch in epoch {epoch + 1}: {_USED_UP}")
             train_loss[epoch] = total / rows
+            set_mode(optimizer, training=False)
             test_loss[epoch], test_accuracy[epoch] = evaluate(model, test_loader, loss_fn=loss_fn)
             if scheduler is not None and per == "epoch":
                 scheduler.step(test_loss[epoch]) if needs_metric(type(scheduler)) else scheduler.step()
-    return history
+    return history()
+
+
+_USED_UP = "it is empty, or was used up before"
+
+
+def _check_loaders(train_loader, test_loader, epochs: int) -> int:
+    """The number of training batches in an epoch; ValueError for a loader that could not last."""
+    for name, loader in {"training": train_loader, "test": test_loader}.items():
+        once = epochs > 1 and isinstance(loader, Iterator)
+        if once:
+            raise ValueError(f"the {name} loader can be gone through only once, and there are {epochs} epochs")
+        if _length(loader) == 0:
+            raise ValueError(f"the {name} loader has no batch: {_USED_UP}")
+    length = _length(train_loader)
+    if length is None:
+        raise ValueError("the training loader has no length: hand over a DataLoader or a list of batches")
+    return length
+
+
+def _length(loader) -> int | None:
+    try:
+        return len(loader)
+    except TypeError:  # a stream, or a loader of one
+        return None
+
+
+def set_mode(optimizer: torch.optim.Optimizer, *, training: bool) -> None:
+    """Tell an optimizer that has two modes which weights the model should hold: to train at, or to be judged at.
+
+    Schedule-free optimizers take gradients at one point and are evaluated at another; most have no modes.
+    """
+    change = getattr(optimizer, "train" if training else "eval", None)
+    if callable(change):
+        change()
 
 
 def evaluate(model: nn.Module, loader, *, loss_fn: Loss | None = None) -> tuple[float, float]:
@@ -135,6 +181,8 @@ def evaluate(model: nn.Module, loader, *, loss_fn: Loss | None = None) -> tuple[
     finally:
         for module, mode in modes:
             module.training = mode
+    if not rows:
+        raise ValueError(f"the loader gave no batch to evaluate on: {_USED_UP}")
     return total / rows, right / rows
 
 
@@ -168,6 +216,21 @@ def check_parts(model, optimizer, scheduler, per, epochs) -> None:
         raise ValueError(
             "optimizer built on another model: it holds none of this model's parameters, so its steps would not move "
             "them. Build it anew with model.parameters()."
+        )
+    own = {id(p) for p in model.parameters()}
+    missing = [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in held]
+    shown = ", ".join(f"`{name}`" for name in missing[:3]) + (", …" if len(missing) > 3 else "")
+    if missing and held - own:
+        raise ValueError(
+            f"optimizer built before a part of the model was replaced: it does not hold {shown}, but {len(held - own)} "
+            "parameters that the model does not have. Build it anew with model.parameters(); what is to stay as it is "
+            "gets requires_grad_(False)."
+        )
+    if missing:
+        warnings.warn(
+            f"the optimizer does not hold {shown}, which will stay as they are. If that is meant, say so with "
+            "requires_grad_(False).",
+            stacklevel=3,
         )
     if scheduler is None:
         return

@@ -10,7 +10,13 @@ from torch import nn, optim
 from torch.optim import lr_scheduler
 from torch.optim import optimizer as torch_optimizer
 
-from utils.internals.torch_steps import Operations, hooks_on_all_optimizers, note_as_stepped, step_without_profiler
+from utils.internals.torch_steps import (
+    Operations,
+    attributes_without_schedulers,
+    hooks_on_all_optimizers,
+    note_as_stepped,
+    step_without_profiler,
+)
 
 WHERE = "utils/internals/torch_steps.py rests on it: mend it there"
 
@@ -90,3 +96,12 @@ def test_every_operation_is_heard_those_of_the_backward_pass_and_of_optimizers_t
     _, images, weight, *_, wanted = by_name[torch.ops.aten.convolution_backward.default]
     assert images.shape == (4, 1, 8, 8) and weight.data_ptr() == conv.weight.data_ptr() and wanted[1], WHERE
     assert any(operation._schema.is_mutable for operation in by_name), f"no update in place is heard; {WHERE}"
+
+
+def test_a_scheduler_wraps_step_as_we_unwrap_it():
+    _, optimizer = one()
+    lr_scheduler.StepLR(optimizer, 1)
+    assert "step" in vars(optimizer), f"a scheduler no longer puts its own `step` on the optimizer; {WHERE}"
+    assert "step" not in attributes_without_schedulers(optimizer), f"a scheduler marks it by another name; {WHERE}"
+    optimizer.step = print
+    assert attributes_without_schedulers(optimizer)["step"] is print

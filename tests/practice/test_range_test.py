@@ -2,6 +2,7 @@
 
 import copy
 import math
+import random
 
 import numpy as np
 import pytest
@@ -121,6 +122,158 @@ def test_a_range_that_cannot_be_is_refused(ranged, options, words):
     model, loader = ranged
     with pytest.raises(ValueError, match=words):
         lr_range_test(model, torch.optim.SGD(model.parameters(), lr=1.0), loader, **options)
+
+
+class Keeps(torch.optim.SGD):
+    """Much of what it needs stands in attributes of its own."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, lr=lr)
+        self.sign, self.count, self.lengths = -1.0, 0, []
+        self.velocity = {p: torch.zeros_like(p) for group in self.param_groups for p in group["params"]}
+        self.noise = torch.Generator().manual_seed(0)
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        self.count += 1
+        for group in self.param_groups:
+            for p in group["params"]:
+                v = self.velocity[p].mul_(0.5).add_(p.grad)
+                p.add_(v + 1e-3 * torch.randn(v.shape, generator=self.noise), alpha=self.sign * group["lr"])
+        self.lengths.append(float(v.norm()))
+
+
+class Wraps(torch.optim.Optimizer):
+    """Another optimizer does the work; it has groups and state of its own."""
+
+    def __init__(self, base):
+        self.bases = [base]
+        super().__init__(base.param_groups, {})
+        self.param_groups = base.param_groups
+
+    def step(self, closure=None):
+        self.bases[0].step()
+
+
+def with_hook(params, lr):
+    def clip(optimizer, *_):
+        for p in optimizer.param_groups[0]["params"]:
+            p.grad.clamp_(-0.01, 0.01)
+
+    optimizer = torch.optim.SGD(params, lr=lr)
+    optimizer.register_step_pre_hook(clip)
+    return optimizer
+
+
+def with_scheduler(params, lr):
+    optimizer = torch.optim.Adam(params, lr=lr)
+    torch.optim.lr_scheduler.StepLR(optimizer, 2)
+    return optimizer
+
+
+MADE = {
+    "attributes": Keeps,
+    "a wrapper": lambda params, lr: Wraps(Keeps(params, lr)),
+    "a hook": with_hook,
+    "a scheduler": with_scheduler,
+    "a tensor lr": lambda params, lr: torch.optim.Adam(params, lr=torch.tensor(lr)),
+}
+
+
+@pytest.mark.parametrize("make", MADE.values(), ids=MADE)
+def test_the_copy_is_the_same_optimizer_and_the_original_stays_as_it_is(ranged, make):
+    model, loader = ranged
+    optimizer, lrs = make(model.parameters(), 1.0), np.geomspace(1e-4, 0.5, 12)
+    kept, numbers = copy.deepcopy(vars(optimizer)), [p.detach().clone() for p in model.parameters()]
+    found = lr_range_test(model, optimizer, loader, lowest=1e-4, highest=0.5, steps=12)
+    assert all(torch.equal(a, b) for a, b in zip(numbers, model.parameters(), strict=True))
+    for one in (optimizer, *getattr(optimizer, "bases", [])):
+        assert getattr(one, "count", 0) == 0 and not getattr(one, "lengths", []) and not one.state
+        assert all(not v.any() for v in getattr(one, "velocity", {}).values())
+    assert kept.keys() == vars(optimizer).keys()
+    losses = []  # now with the original itself
+    for lr, (x, y) in zip(lrs, loader, strict=False):
+        group = optimizer.param_groups[0]
+        group["lr"] = torch.tensor(float(lr)) if isinstance(group["lr"], torch.Tensor) else float(lr)
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        losses.append(loss.item())
+        loss.backward()
+        optimizer.step()
+    assert np.array_equal(found.history.batch_loss, losses)
+
+
+def test_a_step_that_knows_the_original_is_refused_and_put_back(ranged):
+    model, loader = ranged
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+
+    def step(closure=None):
+        with torch.no_grad():
+            model[0].weight.mul_(0.9)
+
+    optimizer.step = step
+    before = model[0].weight.detach().clone()
+    with pytest.raises(ValueError, match="a step of a copy of SGD moved the original"):
+        lr_range_test(model, optimizer, loader, steps=12)
+    assert torch.equal(model[0].weight, before)
+
+
+def test_what_cannot_be_copied_is_told(ranged):
+    model, loader = ranged
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    optimizer.stream = (number for number in range(3))
+    with pytest.raises(ValueError, match="SGD cannot be copied: TypeError: cannot pickle 'generator' object"):
+        lr_range_test(model, optimizer, loader)
+
+
+def test_every_random_state_is_put_back_whatever_happens(ranged):
+    model, _ = ranged
+
+    class Rows(torch.utils.data.Dataset):
+        numbers, other = np.random.default_rng(0), random.Random(0)
+
+        def __init__(self):
+            self.mine = np.random.default_rng(1)
+
+        def __len__(self):
+            return 40
+
+        def __getitem__(self, row):
+            noise = random.random() + np.random.rand() + self.mine.normal() + torch.rand(()).item()
+            return torch.full((64,), noise), row % 10
+
+    rows = Rows()
+    draw = torch.Generator().manual_seed(3)
+    sampler = torch.utils.data.RandomSampler(rows, generator=torch.Generator().manual_seed(4))
+    loader = torch.utils.data.DataLoader(rows, 8, sampler=sampler, generator=draw)
+
+    def states():
+        parts = torch.get_rng_state(), draw.get_state(), sampler.generator.get_state()
+        return [p.tolist() for p in parts] + [random.getstate(), repr(np.random.get_state()), rows.mine.random()]
+
+    def fails(prediction, target):
+        raise RuntimeError("no loss")
+
+    before = states()
+    rows.mine = np.random.default_rng(1)
+    lr_range_test(model, torch.optim.SGD(model.parameters(), lr=1.0), loader, steps=12)
+    assert states() == before
+    rows.mine = np.random.default_rng(1)
+    with pytest.raises(RuntimeError, match="no loss"):
+        lr_range_test(model, torch.optim.SGD(model.parameters(), lr=1.0), loader, steps=12, loss_fn=fails)
+    assert states() == before
+
+
+def test_an_lr_of_0_has_no_ratio(ranged):
+    model, loader = ranged
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: step / 10)
+    with pytest.raises(ValueError, match=r"the first group's lr is 0, .* Was a scheduler made that starts there"):
+        lr_range_test(model, optimizer, loader)
+    for lr, words in ((None, "without an lr"), (math.nan, "lr is nan")):
+        optimizer.param_groups[0]["lr"] = lr
+        with pytest.raises(ValueError, match=words):
+            lr_range_test(model, optimizer, loader)
 
 
 def test_what_has_no_range_to_test_is_refused(ranged):

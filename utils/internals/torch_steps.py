@@ -38,6 +38,14 @@ def note_as_stepped(optimizer: Optimizer) -> None:
     optimizer._opt_called = True
 
 
+def attributes_without_schedulers(optimizer: Optimizer) -> dict:
+    """What an optimizer keeps, without the `step` that a scheduler put in place of it: that one knows the original."""
+    kept = dict(vars(optimizer))
+    if hasattr(kept.get("step"), "_wrapped_by_lr_sched"):
+        del kept["step"]
+    return kept
+
+
 class Operations(TorchDispatchMode):
     """Within it `tell(operation, arguments)` hears of every operation of torch in this thread, once it is done.
 

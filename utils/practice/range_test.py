@@ -1,7 +1,13 @@
-"""The learning-rate range test: raise lr at every step and watch where the loss falls fastest."""
+"""The learning-rate range test: raise lr at every step and watch where the loss falls fastest.
 
+Longer than two screens by what it takes to leave everything as it was.
+"""
+
+import contextlib
 import copy
 import math
+import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +15,10 @@ import torch
 from torch import nn
 
 from utils.descent import requires_closure
-from utils.training import History, Loss, check_parts, loss_of
+from utils.internals.process_state import random_state, set_random_state
+from utils.internals.snapshots import same, snapshot
+from utils.internals.torch_steps import attributes_without_schedulers
+from utils.training import History, Loss, check_parts, loss_of, set_mode
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +54,13 @@ def lr_range_test(
 ) -> RangeTest:
     """Raise lr by the same factor at every step, from `lowest` to `highest`, and watch the loss (after Smith, 2017).
 
-    Works on copies: model, optimizer and the global random state are afterwards what they were. `loader` is an iterable
-    of (x, y) batches, gone through anew when it ends. The first group goes from `lowest` to `highest`, the others keep
-    their ratio to it. The loss is smoothed by an exponential average that forgets by `memory` per step, and the test
-    stops once that is 4 times its lowest, or the loss not finite. Suggested is the lr at which it falls fastest per
-    decade of lr, at most a third of the one at which it is lowest: an lr to start from, not the best one. Raises
-    ValueError for a range or a length that cannot be.
+    Works on copies: model and optimizer, the random states of torch, NumPy and Python, and the loader's generators are
+    afterwards what they were. `loader` is an iterable of (x, y) batches, gone through anew when it ends. The first
+    group goes from `lowest` to `highest`, the others keep their ratio to it. The loss is smoothed by an exponential
+    average that forgets by `memory` per step, and the test stops once that is 4 times its lowest, or the loss not
+    finite. Suggested is the lr at which it falls fastest per decade of lr, at most a third of the one at which it is
+    lowest: an lr to start from, not the best one. Raises ValueError for a range or a length that cannot be, for a first
+    group without an lr above 0, and for an optimizer that cannot be copied.
     """
     check_parts(model, optimizer, None, "epoch", 1)
     if not (0 < lowest < highest < math.inf and 0 <= memory < 1):
@@ -60,16 +70,17 @@ def lr_range_test(
     if requires_closure(optimizer):
         raise ValueError(f"{type(optimizer).__name__} searches for its step length by itself: it needs no range test")
     label = f"{type(optimizer).__name__}, lr {lowest:g} to {highest:g}"
-    model, optimizer = copy.deepcopy((model, optimizer))  # together, so that the copy holds the copy's parameters
-    ratios = [float(group["lr"]) / float(optimizer.param_groups[0]["lr"]) for group in optimizer.param_groups]
+    ratios = _ratios(optimizer)
     lrs = np.geomspace(lowest, highest, steps)
     batch_loss, lr, smoothed = np.full((3, steps), np.nan)
     diverged_at, average, batches = None, 0.0, _endless(loader)
-    model.train()
-    with torch.random.fork_rng():
+    with _put_back(loader), _untouched(model, optimizer):
+        model, optimizer = _copies(model, optimizer)
+        model.train()
+        set_mode(optimizer, training=True)
         for step, (now, (x, y)) in enumerate(zip(lrs, batches, strict=False)):
             for group, ratio in zip(optimizer.param_groups, ratios, strict=True):
-                group["lr"] = float(now) * ratio
+                group["lr"] = _like(group["lr"], float(now) * ratio)
             lr[step] = now
             optimizer.zero_grad()
             loss = loss_of(model(x), y, loss_fn)
@@ -86,6 +97,123 @@ def lr_range_test(
     nothing = np.empty(0)
     history = History(label, batch_loss, lr, nothing, nothing, nothing, diverged_at)
     return RangeTest(history, smoothed, *_suggestion(lrs, smoothed))
+
+
+def _like(lr, value: float):
+    """The value as a number, or as a tensor where the lr is one."""
+    return torch.full_like(lr, value) if isinstance(lr, torch.Tensor) else value
+
+
+def _ratios(optimizer: torch.optim.Optimizer) -> list[float]:
+    """The lr of each group, in units of the first group's."""
+    lrs = [group.get("lr") for group in optimizer.param_groups]
+    if any(lr is None for lr in lrs):
+        raise ValueError(f"{type(optimizer).__name__} has a group without an lr: there is nothing to raise")
+    first = float(lrs[0])
+    if not 0 < first < math.inf:
+        raise ValueError(
+            f"the first group's lr is {first:g}, so the ratio of the others to it is unknown: set an lr above 0 before "
+            "the range test. Was a scheduler made that starts there, as a warm-up does? Make it afterwards"
+        )
+    return [float(lr) / first for lr in lrs]
+
+
+def _copies(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """A copy of each, the optimizer's on the parameters of the model's.
+
+    torch copies an optimizer's groups and state alone, and leaves out whatever else it keeps: an lr of its own, the
+    optimizer that it wraps. Here all of it is copied; a scheduler's wrapper around `step` is not, for it knows the
+    original.
+    """
+    optimizers = list(_optimizers(optimizer, set()))
+    copies = {id(one): object.__new__(type(one)) for one in optimizers}
+    memo = dict(copies)
+    try:
+        copied = copy.deepcopy(model, memo)
+        for one in optimizers:
+            copies[id(one)].__dict__.update(copy.deepcopy(attributes_without_schedulers(one), memo))
+    except Exception as error:
+        kind = type(optimizer).__name__
+        raise ValueError(f"the model or {kind} cannot be copied: {type(error).__name__}: {error}") from error
+    return copied, copies[id(optimizer)]
+
+
+def _optimizers(thing: object, seen: set[int]) -> Iterator[torch.optim.Optimizer]:
+    """Each optimizer that is kept in another's attributes, and itself."""
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
+    inside = ()
+    if isinstance(thing, torch.optim.Optimizer):
+        yield thing
+        inside = [value for name, value in vars(thing).items() if name not in ("state", "param_groups")]
+    elif isinstance(thing, dict):
+        inside = thing.values()
+    elif isinstance(thing, list | tuple):
+        inside = thing
+    for value in inside:
+        yield from _optimizers(value, seen)
+
+
+@contextlib.contextmanager
+def _untouched(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """ValueError, and all as it was, if what happens within changes the model or the optimizer."""
+    tensors = [*model.parameters(), *model.buffers()]
+    numbers, state = snapshot(tensors), copy.deepcopy(optimizer.state_dict())
+    yield
+    if same(numbers, tensors) and same(snapshot(state), optimizer.state_dict()):
+        return
+    with torch.no_grad():
+        for tensor, before in zip(tensors, numbers, strict=True):
+            tensor.copy_(before)
+    optimizer.load_state_dict(state)
+    raise ValueError(
+        f"a step of a copy of {type(optimizer).__name__} moved the original: a function that it keeps, such as a "
+        "replaced `step` or a hook, knows the original. Nothing has changed; test an optimizer without it"
+    )
+
+
+@contextlib.contextmanager
+def _put_back(loader) -> Iterator[None]:
+    """The global random states, and those of the generators that the loader keeps, come back as they were."""
+    everywhere, generators = random_state(), list(_generators(loader, set()))
+    states = [_state_of(generator) for generator in generators]
+    try:
+        yield
+    finally:
+        set_random_state(everywhere)
+        for generator, state in zip(generators, states, strict=True):
+            _set_state(generator, state)
+
+
+def _generators(thing: object, seen: set[int], depth: int = 4) -> Iterator[object]:
+    """Each random generator in the attributes of a loader, of its sampler, of its data set…"""
+    if id(thing) in seen or depth < 0:
+        return
+    seen.add(id(thing))
+    if isinstance(thing, torch.Generator | np.random.Generator | np.random.RandomState | random.Random):
+        yield thing
+    elif isinstance(thing, list | tuple):
+        for value in thing[:100]:
+            yield from _generators(value, seen, depth - 1)
+    elif hasattr(thing, "__dict__") and not isinstance(thing, torch.Tensor | type | nn.Module):
+        for value in list(vars(thing).values()):
+            yield from _generators(value, seen, depth - 1)
+
+
+def _state_of(generator) -> object:
+    if isinstance(generator, torch.Generator | np.random.RandomState):
+        return generator.get_state()
+    return generator.bit_generator.state if isinstance(generator, np.random.Generator) else generator.getstate()
+
+
+def _set_state(generator, state) -> None:
+    if isinstance(generator, torch.Generator | np.random.RandomState):
+        generator.set_state(state)
+    elif isinstance(generator, np.random.Generator):
+        generator.bit_generator.state = state
+    else:
+        generator.setstate(state)
 
 
 def _endless(loader):
