@@ -329,7 +329,7 @@ def test_what_reads_numbers_is_not_taken_for_all(read, when):
     class OnlyOne(Plain):
         def __init__(self, params, lr):
             super().__init__(params, lr)
-            self.small = [small(group["params"][0]) for group in self.param_groups][0]
+            self.small = small(self.param_groups[0]["params"][0])
 
         def move(self, g, p):
             return g * (2 if (small(g) if when == "step" else self.small) else 1)
