@@ -315,15 +315,27 @@ def in_numpy(tensor):
     return tensor.numpy()
 
 
-# What would be right for the replicas that are compared and wrong for another: only the operations tell.
-@pytest.mark.parametrize("read", [in_numpy, Tensor.tolist, lambda g: [x.item() for x in g.flatten()]])
-def test_what_reads_numbers_is_not_taken_for_all(read):
+def in_items(tensor):
+    return [number.item() for number in tensor.flatten()]
+
+
+# What is right for the replicas that are compared and wrong for another: only the operations tell.
+@pytest.mark.parametrize("when", ["step", "beginning"])
+@pytest.mark.parametrize("read", [in_numpy, Tensor.tolist, in_items])
+def test_what_reads_numbers_is_not_taken_for_all(read, when):
+    def small(tensor):
+        return np.abs(np.array(read(tensor.detach()), dtype=float)).max() < 1e-3
+
     class OnlyOne(Plain):
+        def __init__(self, params, lr):
+            super().__init__(params, lr)
+            self.small = small(self.param_groups[0]["params"][0])
+
         def move(self, g, p):
-            return g * (2 if np.abs(np.array(read(g), dtype=float)).max() < 1e-3 else 1)
+            return g * (2 if (small(g) if when == "step" else self.small) else 1)
 
     def start(seed):
-        return {"w": torch.tensor([1.0, 2.0]).double()}
+        return {"w": torch.tensor([1.0, 2.0]).double() * (1e-4 if seed == SEEDS[-1] else 1)}
 
     def measured(p, step):  # the slope of the last seed is the smallest
         return (p["w"] * torch.tensor([1.0, 1.0, 1e-4]).double().unsqueeze(-1)).sum(-1)
@@ -342,18 +354,15 @@ def test_a_step_that_changes_its_ways_late_makes_the_sweep_begin_anew():
         sweep(LateNorm, init, lambda p, _: loss(p, next(stream) % STEPS), STEPS, lrs=LRS, seeds=SEEDS)
 
 
-class DecidesAtFirst(Plain):
-    """Two speeds, by the numbers that it is made for, which single replicas alone may have."""
-
-    def __init__(self, params, lr=0.01):
-        super().__init__(params, lr)
-        self.slow = sum(p.abs().sum() for group in self.param_groups for p in group["params"]).item() > 9
-
-    def rate(self, group):
-        return group["lr"] / (10 if self.slow else 1)
+class RowsInOwnMemory(OwnMemory):
+    @torch.no_grad()
+    def step(self, closure=None):
+        for p in self.param_groups[0]["params"]:
+            p.grad = p.grad / p.grad.norm(dim=-1, keepdim=True)
+        super().step()
 
 
-LOOKS_FURTHER = [DecidesAtFirst, RowNorm, Orthogonal, Cached, OwnLr, TinyAtFirst, LateNorm, CountsRows, GlobalNorm]
+LOOKS_FURTHER = [RowsInOwnMemory, RowNorm, Orthogonal, Cached, OwnLr, TinyAtFirst, LateNorm, CountsRows, GlobalNorm]
 LOOKS_FURTHER += [Noisy, Clipped, with_clipping_hook, by_layer, matrices_only, optim.Adafactor]
 
 
