@@ -52,6 +52,11 @@ class Operations(TorchDispatchMode):
     Those of the backward pass on a CPU are among them, and those of optimizers.
     """
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: torch would wrap the method below in two more functions, which costs as much as an operation."""
+        return False
+
     def __init__(self, tell: Callable[[object, tuple], None]):
         super().__init__()
         self._tell = tell

@@ -14,6 +14,7 @@ import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 
 from utils.internals.torch_steps import Operations
 
+_FORWARD, _BACKWARD = torch.ops.aten.convolution.default, torch.ops.aten.convolution_backward.default
 BACK = 1e-3  # a move is taken back if what is left of it is a smaller share
 
 
@@ -59,6 +61,7 @@ class _Record:
     memory: np.ndarray  # that of the tensor, read without an operation of torch
     place: int
     value: np.ndarray
+    written: bytes
     moves: list[tuple[np.ndarray, bool]] = field(default_factory=list)
     informed: int | None = None  # the number of the batch on which more was known
     hooked: bool = False
@@ -97,16 +100,16 @@ class Budget:
         self.breach: str | None = None
         self.records: dict[int, _Record] = {}
         self.stepping: list[Optimizer] = []
-        self.shown: dict[tuple, int] = {}  # rows with a gradient on this batch, by the shape of the weights
-        self.all_shown: dict[tuple, int] = {}
+        self.work = self.all_work = 0.0  # of convolutions' gradients, on this batch and in all, in units of one batch's
         self.strangers: dict[tuple, list[Tensor]] = {}  # weights of nobody known at which gradients were taken
         self.known: dict[tuple, int] = {}  # how often they were taken at known ones, by the shape of the weights
         self.slots: dict[str, _Record] = {}  # the model's parameters by name: another in its place is a move
         self._mix = torch.randint(1 << 40, (64,), generator=torch.Generator().manual_seed(0))
-        self._forbidden = self._keys(forbidden)
+        self._forbidden = set(self._keys(forbidden))
         self._handles, self._where = [], {}  # where memory begins → whose it is
         self._others = set(threading.enumerate())  # a run that was stopped may go on beside this one for a while
         self._survey()
+        self._unit = self._work_of_a_batch()
 
     # --- around a run
 
@@ -136,11 +139,10 @@ class Budget:
     def spent(self) -> Spent:
         """What was spent, once the run is over."""
         self._close()
-        rows = max(self.all_shown.values(), default=0) / self.rows
         return Spent(
             self.steps,
             max(record.all_moves for record in self.records.values()),
-            max(*(record.all_gradients for record in self.records.values()), math.ceil(rows)),
+            max(*(record.all_gradients for record in self.records.values()), _whole(self.all_work)),
             self.most_moves,
             self.most_gradients,
             self.taken,
@@ -164,7 +166,7 @@ class Budget:
                     f"takes gradients at {places} places on one batch, of weights that are neither the model's nor an "
                     "optimizer's, so nobody sees which moves are taken back"
                 )
-        rows = math.ceil(max(self.shown.values(), default=0) / self.rows)
+        rows = _whole(self.work)
         self.most_moves = max(self.most_moves, moves)
         self.most_gradients = max(self.most_gradients, gradients, rows)
         if moves or gradients or rows:
@@ -173,8 +175,9 @@ class Budget:
             record.moves_before = record.counted()
             record.moves.clear()
             record.gradients = 0
-        for seen in (self.shown, self.known, self.strangers):
-            seen.clear()
+        self.work = 0.0
+        self.known.clear()
+        self.strangers.clear()
 
     def _break(self, what: str) -> None:
         self.breach = self.breach or what
@@ -184,6 +187,8 @@ class Budget:
     def _survey(self) -> None:
         """Find the model's parameters, those that took the place of others included."""
         for name, parameter in self.model.named_parameters():
+            if parameter.numel() and not _place(parameter):  # of a transform of torch.func, for a while
+                continue
             slot = self.slots.get(name)
             if slot is None:
                 self.slots[name] = self._record(parameter)
@@ -197,7 +202,9 @@ class Budget:
         record = self.records.get(id(parameter))
         if record is None:
             memory = _memory(parameter)
-            record = self.records[id(parameter)] = _Record(parameter, memory, _place(parameter), memory.copy())
+            record = self.records[id(parameter)] = _Record(
+                parameter, memory, _place(parameter), memory.copy(), memory.tobytes()
+            )
         if parameter.requires_grad and parameter.is_leaf and not record.hooked:
             record.hooked = True
             self._handles.append(parameter.register_hook(lambda _: self._gradient(record)))
@@ -207,10 +214,11 @@ class Budget:
     def _look(self, record: _Record) -> None:
         """Note a move if the value is not what it was; forget those that are taken back."""
         now = record.now()
-        if _equal(now, record.value):
+        written = now.tobytes()
+        if written == record.written or _equal(now, record.value):
             return
         self._where[record.place] = record
-        last, record.value = record.value, now.copy()
+        last, record.value, record.written = record.value, now.copy(), written
         for place, (before, _) in enumerate(record.moves):
             if last.shape == now.shape == before.shape and _length(now - before) <= BACK * _length(last - before):
                 record.all_moves -= sum(counts for _, counts in record.moves[place:])
@@ -251,9 +259,9 @@ class Budget:
         record.all_gradients += 1
         self._check_gradients(record.gradients)
 
-    def _check_gradients(self, found: float) -> None:
+    def _check_gradients(self, found: int) -> None:
         if found > self.limit * max(1, self.taken - self.used):
-            self._break(f"takes gradients of {math.ceil(found)} times {self.rows} rows on one batch")
+            self._break(f"takes gradients of {found} times {self.rows} rows on one batch")
 
     # --- optimizers
 
@@ -293,12 +301,12 @@ class Budget:
     # --- operations of torch
 
     def _operation(self, function, arguments: tuple) -> None:
-        if function is torch.ops.aten.convolution.default:
+        if function is _FORWARD:
             self._forward(*arguments[:2])
-        elif function is torch.ops.aten.convolution_backward.default:
+        elif function is _BACKWARD:
             if arguments[-1][1]:  # the weights' gradient is asked for
-                self._backward(*arguments[1:3])
-        elif function._schema.is_mutable:
+                self._backward(*arguments[:3])
+        elif _in_place(function):
             for tensor in _tensors(arguments):
                 record = self._owner(tensor)
                 if record is not None and record.moves:  # the first move is seen when something comes of it
@@ -311,14 +319,14 @@ class Budget:
             for record in self.records.values():
                 self._look(record)
                 record.informed = self.taken
-        if images.shape[1:] == (1, 8, 8) and torch.isin(self._keys(images), self._forbidden).any():
+        if images.shape[1:] == (1, 8, 8) and not self._forbidden.isdisjoint(self._keys(images)):
             self._break("shows the network rows by which it is judged or chosen")
 
-    def _backward(self, images: Tensor, weight: Tensor) -> None:
+    def _backward(self, gradient: Tensor, images: Tensor, weight: Tensor) -> None:
         shape = tuple(weight.shape)
-        for shown in (self.shown, self.all_shown):
-            shown[shape] = shown.get(shape, 0) + len(images)
-        self._check_gradients(self.shown[shape] / self.rows)
+        work = _products(gradient, weight) / self._unit
+        self.work, self.all_work = self.work + work, self.all_work + work
+        self._check_gradients(_whole(self.work))
         if self._owner(weight) is not None:
             self.known[shape] = self.known.get(shape, 0) + 1
         else:
@@ -326,15 +334,46 @@ class Budget:
             if not any(torch.equal(weight, point) for point in points):
                 points.append(weight.detach().clone())
 
+    def _work_of_a_batch(self) -> int:
+        """The products in the model's convolutions for the rows of a batch."""
+        products = []
+        hooks = [
+            module.register_forward_hook(lambda m, _, out: products.append(_products(out, m.weight)))
+            for module in self.model.modules()
+            if isinstance(module, nn.Conv2d)
+        ]
+        training = self.model.training
+        with torch.no_grad():
+            self.model.eval()(torch.zeros(self.rows, 1, 8, 8))
+        self.model.train(training)
+        for hook in hooks:
+            hook.remove()
+        return sum(products)
+
     def _owner(self, tensor: Tensor) -> _Record | None:
         """The parameter whose memory this is; memory that was given back may be another's by now."""
         place = _place(tensor)
         record = self._where.get(place)
         return record if record is not None and _place(record.tensor) == place else None
 
-    def _keys(self, images: Tensor) -> Tensor:
+    def _keys(self, images: Tensor) -> list[int]:
         """A whole number for each image; pixels are whole sixteenths."""
-        return ((images.detach().flatten(1) * 16).round().long() * self._mix).sum(1)
+        return ((images.detach().flatten(1) * 16).round().long() * self._mix).sum(1).tolist()
+
+
+@cache
+def _in_place(function) -> bool:
+    return function._schema.is_mutable
+
+
+def _products(out: Tensor, weight: Tensor) -> int:
+    """How many products a convolution with this output, or its gradient, and these weights takes."""
+    return out.numel() * weight[0].numel()
+
+
+def _whole(work: float) -> int:
+    """How many gradients of a whole batch this is."""
+    return math.ceil(work - 1e-6)
 
 
 def _memory(tensor: Tensor) -> np.ndarray:

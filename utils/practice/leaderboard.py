@@ -181,13 +181,34 @@ def _run(recipe: Recipe, seed: int, rows: Digits, gradients: int) -> tuple[nn.Mo
     if not isinstance(result, nn.Module):
         raise Wrong(f"Your recipe returned an object of type `{type(result).__name__}`: return the model, or nothing.")
     _judge_network(result, model, before, spent)
-    return result, spent
+    return _same_network(result, seed, rows), spent
+
+
+def _same_network(result: nn.Module, seed: int, rows: Digits) -> nn.Module:
+    """The net that everybody trains, with the numbers of the model that was returned: it alone is judged."""
+    inner, net = _inner(result), conv_net(seed)
+    with torch.no_grad():
+        for ours, theirs in zip(
+            [*net.parameters(), *net.buffers()], [*inner.parameters(), *inner.buffers()], strict=True
+        ):
+            ours.copy_(theirs)
+        x = rows.train[0][:64]
+        if not torch.allclose(net.eval()(x), result.eval()(x), rtol=1e-3, atol=1e-3):
+            raise Wrong(
+                "The model that you return computes something else than the net that you got does with the same "
+                "numbers: everybody trains the same one."
+            )
+    return net
+
+
+def _inner(result: nn.Module) -> nn.Module:
+    return result.module if isinstance(result, optim.swa_utils.AveragedModel) else result
 
 
 def _judge_network(result: nn.Module, model: nn.Module, before: list, spent: Spent) -> None:
-    inner = result.module if isinstance(result, optim.swa_utils.AveragedModel) else result
-    shapes = [tuple(p.shape) for p in inner.parameters()]
-    if shapes != [tuple(p.shape) for p in before]:
+    inner = _inner(result)
+    shapes = [[tuple(t.shape) for t in (*m.parameters(), *m.buffers())] for m in (inner, conv_net(0))]
+    if shapes[0] != shapes[1]:
         raise Wrong("Your recipe returned another network than it got: everybody trains the same one.")
     if not all(t.isfinite().all() for t in inner.state_dict().values()):
         raise Wrong(f"After {spent.moves} steps the model holds nan or inf: the run diverged. Try a lower lr, or clip.")
