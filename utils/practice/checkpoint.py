@@ -332,6 +332,7 @@ def _mismatches(content: dict, parts: Mapping[str, object], names: Mapping[str, 
     """What in the file does not fit the parts at hand, a sentence each."""
     problems = [f"`{key}` is not in the file" for key in parts if key not in content["parts"]]
     problems += [f"`{key}` is in the file, but nobody asks for it" for key in content["parts"] if key not in parts]
+    orders = []  # worth a word only where all else fits
     for key in parts.keys() & content["parts"].keys():
         saved, here = content["kinds"][key], _kind(parts[key])
         if saved != here:
@@ -344,14 +345,14 @@ def _mismatches(content: dict, parts: Mapping[str, object], names: Mapping[str, 
             if wrong is None and _in_another_order(theirs, names[key]):
                 continue  # the shapes are those of the model
             if wrong and Counter(saved.values()) == Counter(here.values()):
-                problems.append(wrong)
+                orders.append(wrong)
                 continue
         problems += [f"`{key}` lacks {one} in the file" for one in here if one not in saved]
         problems += [f"`{key}` has no {one}, the file has" for one in saved if one not in here]
         for one in saved.keys() & here.keys():
             if saved[one] != here[one]:
                 problems.append(f"`{key}`, {one}: {saved[one]} in the file, {here[one]} here")
-    return sorted(problems)
+    return sorted(problems or orders)
 
 
 def _kind(part: object) -> str:
