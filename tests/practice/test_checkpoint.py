@@ -405,6 +405,35 @@ def test_state_of_several_parameters_at_once_is_not_mapped(tmp_path):
     assert same(dict(before), dict(other["model"].state_dict())) and not other["optimizer"].state
 
 
+class InTheState(optim.SGD):
+    """Keeps something for each parameter, by its place, beside the state."""
+
+    def __init__(self, params):
+        super().__init__(params, lr=0.1)
+        self.mine = [torch.zeros_like(p) for p in self.param_groups[0]["params"]]
+
+    def state_dict(self):
+        return super().state_dict() | {"mine": self.mine}
+
+    def load_state_dict(self, state):
+        self.mine = state["mine"]
+        super().load_state_dict({key: state[key] for key in ("state", "param_groups")})
+
+
+class InTheGroup(optim.SGD):
+    def __init__(self, params):
+        super().__init__(params, lr=0.1)
+        self.param_groups[0]["mine"] = [torch.zeros_like(p) for p in self.param_groups[0]["params"]]
+
+
+@pytest.mark.parametrize("make", [InTheState, InTheGroup])
+def test_what_is_kept_by_place_is_not_mapped(tmp_path, make):
+    save(tmp_path / "run.pt", layered(make=make), step=1)
+    restore(tmp_path / "run.pt", layered(make=make, seed=9))
+    with pytest.raises(CheckpointError, match="nothing says to which its `mine` belongs: order them as they were"):
+        restore(tmp_path / "run.pt", layered("bac", make=make, seed=9))
+
+
 def test_parameters_without_a_name_are_restored_only_where_their_shapes_tell_them_apart(tmp_path):
     def raw(shapes):
         params = [torch.ones(shape, requires_grad=True) for shape in shapes]
@@ -467,7 +496,13 @@ def test_what_could_not_be_read_back_is_not_written(saved):
 
 def test_numbers_of_numpy_are_notes(tmp_path):
     losses = np.array([0.5, 0.25])
-    notes = {"loss": losses[-1], "half": np.float32(0.5), "best": np.int64(3), "done": np.bool(True), "name": "x"}
+    notes = {
+        "loss": losses[-1],
+        "half": np.float32(0.5),
+        "best": np.int64(3),
+        "done": np.bool(True),
+        "name": np.str_("x"),
+    }
     notes["per epoch"] = [{"loss": loss, np.int64(7): (loss, None)} for loss in losses]
     save(tmp_path / "x.pt", {}, step=np.int64(4), notes=notes)
     step, restored = restore(tmp_path / "x.pt", {})
@@ -478,6 +513,15 @@ def test_numbers_of_numpy_are_notes(tmp_path):
 
 class Odd:
     pass
+
+
+def test_notes_that_hold_themselves_are_refused(saved):
+    notes = {}
+    notes["again"] = notes
+    before = saved.read_bytes()
+    with pytest.raises(CheckpointError, match="`notes` hold themselves"):
+        save(saved, new_run(), step=9, notes=notes)
+    assert saved.read_bytes() == before
 
 
 @pytest.mark.parametrize(

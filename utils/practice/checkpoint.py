@@ -88,10 +88,14 @@ def save(path: str | Path, parts: Mapping[str, object], *, step: int, notes: Map
     CheckpointError, and leaves an older file as it was, when that fails.
     """
     path = Path(path)
+    try:
+        notes = _plain(dict(notes or {}))
+    except RecursionError:
+        raise CheckpointError(f"{path.name} was not written: `notes` hold themselves, or nest too deeply") from None
     content = {
         "format": FORMAT,
         "step": _plain(step),
-        "notes": _plain(dict(notes or {})),
+        "notes": notes,
         "random": random_state(),
         "kinds": {name: _kind(part) for name, part in parts.items()},
         "shapes": {name: _shapes(part) for name, part in parts.items()},
@@ -114,8 +118,8 @@ def save(path: str | Path, parts: Mapping[str, object], *, step: int, notes: Map
         os.replace(scratch, path)
     except CheckpointError as error:
         raise CheckpointError(
-            f"What was to be saved cannot be read back, so {path.name} was not written{_culprit(content)}. Keep to "
-            f"tensors, numbers, strings, lists and dicts. ({error})"
+            f"What was to be saved cannot be read back, so {path.name} was not written"
+            f"{_culprit(content) or f' ({error})'}. Keep to tensors, numbers, strings, lists and dicts."
         ) from None
     except Exception as error:  # the disk is full, no permission, an object that cannot be pickled
         culprit = "" if isinstance(error, OSError) else _culprit(content)
@@ -198,7 +202,8 @@ def _first_line(error: Exception) -> str:
 
 def _plain(value: object, *, exact: bool = False) -> object:
     """The same with Python's numbers in place of NumPy's; if `exact`, of those alone that compute as Python's do."""
-    if isinstance(value, np.float64 | np.integer | np.bool) or (isinstance(value, np.floating) and not exact):
+    alike = np.float64 | np.integer | np.bool if exact else np.number | np.bool | np.character
+    if isinstance(value, alike) and not isinstance(value, np.timedelta64):
         return value.item()
     if isinstance(value, dict):
         plain = copy.copy(value)  # of its own class, with what a model's state has beside the tensors
@@ -288,7 +293,15 @@ def _order_problem(key: str, saved: Names | None, here: Names, content: dict, sh
                 f"`{key}`: group {k} held {_some(lost)} when it was saved, and holds {_some(found)} here: make the "
                 "groups of the same parameters, in the same order"
             )
-    tensors = content["parts"][key]["state"]
+    state, tensors = content["parts"][key], content["parts"][key]["state"]
+    whole = [name for name in state if name not in ("state", "param_groups")]
+    for group in state["param_groups"]:
+        whole += [k for k, value in group.items() if k not in ("params", "param_names") and _of_several(value)]
+    if whole:
+        return (
+            f"`{key}` held its parameters in another order, and nothing says to which its `{whole[0]}` belongs: order "
+            f"them as they were, {_some([name for group in saved for name in group])}"
+        )
     owners = [name for group in saved for name in group]
     shape_of = {name: shape for name, shape in zip(owners, content["shapes"][key].values(), strict=True)}
     for place, state in tensors.items():
@@ -300,6 +313,13 @@ def _order_problem(key: str, saved: Names | None, here: Names, content: dict, sh
                     f"alone: order them as they were, {_some(owners)}"
                 )
     return None
+
+
+def _of_several(value: object) -> bool:
+    """Whether an option of a group may hold something for each parameter."""
+    if isinstance(value, tuple):  # betas, say
+        return any(map(_of_several, value))
+    return isinstance(value, list | dict) or (isinstance(value, Tensor) and value.ndim > 0)
 
 
 def _in_another_order(saved: Names | None, here: Names) -> bool:
@@ -332,6 +352,7 @@ def _mismatches(content: dict, parts: Mapping[str, object], names: Mapping[str, 
     """What in the file does not fit the parts at hand, a sentence each."""
     problems = [f"`{key}` is not in the file" for key in parts if key not in content["parts"]]
     problems += [f"`{key}` is in the file, but nobody asks for it" for key in content["parts"] if key not in parts]
+    orders = []  # worth a word only where all else fits
     for key in parts.keys() & content["parts"].keys():
         saved, here = content["kinds"][key], _kind(parts[key])
         if saved != here:
@@ -344,14 +365,14 @@ def _mismatches(content: dict, parts: Mapping[str, object], names: Mapping[str, 
             if wrong is None and _in_another_order(theirs, names[key]):
                 continue  # the shapes are those of the model
             if wrong and Counter(saved.values()) == Counter(here.values()):
-                problems.append(wrong)
+                orders.append(wrong)
                 continue
         problems += [f"`{key}` lacks {one} in the file" for one in here if one not in saved]
         problems += [f"`{key}` has no {one}, the file has" for one in saved if one not in here]
         for one in saved.keys() & here.keys():
             if saved[one] != here[one]:
                 problems.append(f"`{key}`, {one}: {saved[one]} in the file, {here[one]} here")
-    return sorted(problems)
+    return sorted(problems or orders)
 
 
 def _kind(part: object) -> str:
