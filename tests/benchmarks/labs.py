@@ -69,7 +69,7 @@ PICTURE = {LAB: PLOT, RACE: PLOT, DESIGN: PLOT, USUAL: ".jp-OutputArea img[src^=
 NAMES = {LAB: "Lab 1", USUAL: "interact", RACE: "Lab 2", DESIGN: "Lab 3"}
 FIRST = 3  # moves of every row warm up kernel and browser; meanwhile their bytes are counted
 MOVES = 24  # then so many are timed
-USUAL_MOVES = 10  # of the usual way, which takes ten times as long and is held against a goal from afar
+USUAL_MOVES = 8  # of the usual way, which takes ten times as long and is held against a goal from afar
 RIGHT, LEFT = "ArrowRight", "ArrowLeft"
 LR = [RIGHT] * (FIRST + MOVES)
 KAPPA = ([RIGHT, RIGHT, LEFT, LEFT, LEFT, LEFT, RIGHT, RIGHT] * 4)[: FIRST + MOVES]
