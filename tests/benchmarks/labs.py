@@ -172,7 +172,7 @@ def received(notebook: NotebookPage, label: str, keys: list[str]) -> list[float]
         heard = -1
         while heard != len(sizes):
             heard = len(sizes)
-            page.wait_for_timeout(300)  # Lab 3 begins to train after 120 ms and then tells of it every 80
+            page.wait_for_timeout(200)  # Lab 3 begins to train after 120 ms and then tells of it every 80
         moves.append(sum(sizes))
     session.detach()
     return moves
@@ -313,11 +313,10 @@ def shown(notebook: NotebookPage, sources) -> NotebookPage:
 
 
 def in_jupyterlab(browser: Browser) -> Iterator[list[dict]]:
-    ways = (USUAL, LAB, RACE, DESIGN)  # while the usual way is measured the labs draw what they keep ready
     with tempfile.TemporaryDirectory() as folder, jupyter_lab(Path(folder)) as jupyter:
-        with opened(browser, jupyter, *ways) as notebook:
-            for sources in ways:
-                yield measure(shown(notebook, sources), "JupyterLab", sources)
+        for sources in NAMES:  # each in a kernel of its own, where no other lab draws what it keeps ready
+            with opened(browser, jupyter, sources) as notebook:
+                yield measure(notebook, "JupyterLab", sources)
 
 
 def in_the_deck(browser: Browser) -> Iterator[list[dict]]:

@@ -3,9 +3,10 @@
 9 lrs × 5 seeds = 45 runs of 200 steps: a 64-32-10 network on digits, batches of 32. Each round times the loop and the
 sweep one right after the other, so that whatever else the machine does slows both; the medians are compared.
 
-The first three optimizers move all runs at once and should be GOALS["together"] times as fast as the loop, the others
-are one for every run and should reach GOALS["apart"]. Where an update costs as much as the gradient (Adafactor), half
-of the loop's time remains, however the gradients are computed: it is there to show that.
+The first three optimizers move all runs at once and should be GOALS["together"] times as fast as the loop. The others
+should reach GOALS["apart"]: the heir and Lion move all runs, but are watched at every step; of RowNorm there is one for
+every run. Where an update costs as much as the gradient (Adafactor), half of the loop's time remains, however the
+gradients are computed: it is there to show that.
 """
 
 import time

@@ -4,5 +4,9 @@ errors          what an error says, and whether a `raise` made it
 torch_steps     names of torch that it does not promise
 process_state   what belongs to the whole process, kept and put back
 running         a function in a thread of its own, stopped when its time is up
+replicas        the runs of a sweep, each with an optimizer of its own
+together        the runs of a sweep under one optimizer
+watched         whether a step treats every number on its own
+lockstep        functions in threads that go on by turns
 snapshots       copies of arguments, to see what a function has changed
 """
