@@ -171,7 +171,7 @@ def test_the_clinics_patients_are_found(page):
     assert not borrowed and "At step 2 it changed `p.grad`" in borrowed.message
     beside = partial(optim.SGD, lr=0.1, momentum=0.9, weight_decay=0.1)
     repaired = check_optimizer(page["Repaired"], beside)
-    assert not repaired and "the state requires grad" in repaired.message and "✓ values: one vector" in repaired.message
+    assert not repaired and "the state requires grad" in repaired.message and "✓ values: 8 points" in repaired.message
 
 
 # --- validation -------------------------------------------------------------------------------------------------------
