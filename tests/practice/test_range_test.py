@@ -155,6 +155,19 @@ class Wraps(torch.optim.Optimizer):
         self.bases[0].step()
 
 
+class InSlots(torch.optim.SGD):
+    __slots__ = ("sign",)
+
+    def __init__(self, params, lr):
+        super().__init__(params, lr=lr)
+        self.sign = -1.0
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for p in self.param_groups[0]["params"]:
+            p.add_(p.grad, alpha=self.sign * self.param_groups[0]["lr"])
+
+
 def with_hook(params, lr):
     def clip(optimizer, *_):
         for p in optimizer.param_groups[0]["params"]:
@@ -174,6 +187,7 @@ def with_scheduler(params, lr):
 MADE = {
     "attributes": Keeps,
     "a wrapper": lambda params, lr: Wraps(Keeps(params, lr)),
+    "slots": InSlots,
     "a hook": with_hook,
     "a scheduler": with_scheduler,
     "a tensor lr": lambda params, lr: torch.optim.Adam(params, lr=torch.tensor(lr)),
@@ -203,19 +217,40 @@ def test_the_copy_is_the_same_optimizer_and_the_original_stays_as_it_is(ranged, 
     assert np.array_equal(found.history.batch_loss, losses)
 
 
-def test_a_step_that_knows_the_original_is_refused_and_put_back(ranged):
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_step_that_knows_the_original_is_refused_and_put_back(ranged, fails):
     model, loader = ranged
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
 
     def step(closure=None):
         with torch.no_grad():
             model[0].weight.mul_(0.9)
+        if fails:
+            raise RuntimeError("and fails")
 
     optimizer.step = step
     before = model[0].weight.detach().clone()
-    with pytest.raises(ValueError, match="a step of a copy of SGD moved the original"):
+    error, words = (RuntimeError, "and fails") if fails else (ValueError, "a step of a copy of SGD moved the original")
+    with pytest.raises(error, match=words):
         lr_range_test(model, optimizer, loader, steps=12)
     assert torch.equal(model[0].weight, before)
+
+
+def test_an_optimizer_with_an_lr_of_its_own_has_no_range(ranged):
+    model, loader = ranged
+
+    class Own(torch.optim.SGD):
+        def __init__(self, params, lr):
+            super().__init__(params, lr=lr)
+            self.lr = lr
+
+        @torch.no_grad()
+        def step(self, closure=None):
+            for p in self.param_groups[0]["params"]:
+                p -= self.lr * p.grad
+
+    with pytest.raises(ValueError, match="a step of Own is the same at every lr of its groups"):
+        lr_range_test(model, Own(model.parameters(), lr=0.1), loader)
 
 
 def test_what_cannot_be_copied_is_told(ranged):

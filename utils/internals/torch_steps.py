@@ -40,7 +40,8 @@ def note_as_stepped(optimizer: Optimizer) -> None:
 
 def attributes_without_schedulers(optimizer: Optimizer) -> dict:
     """What an optimizer keeps, without the `step` that a scheduler put in place of it: that one knows the original."""
-    kept = dict(vars(optimizer))
+    slots = [name for made in type(optimizer).__mro__ for name in getattr(made, "__slots__", ())]
+    kept = {name: getattr(optimizer, name) for name in slots if hasattr(optimizer, name)} | vars(optimizer)
     if hasattr(kept.get("step"), "_wrapped_by_lr_sched"):
         del kept["step"]
     return kept

@@ -5,8 +5,9 @@ steps, whether it is one of torch or not), each gradient of theirs, and every co
 weights and the rows that it is given. So it does not matter whether an update is written through `.data`, a view,
 `load_state_dict` or NumPy, nor whether a copy of the model is trained.
 
-Not seen is what runs in another process, convolutions that are written as matrix products, rows that were changed
-before they are shown, and what a recipe keeps from call to call and hides well.
+Not seen is what runs in another process, convolutions of another's weights that are written as matrix products, rows
+that were changed before they are shown, what a recipe keeps from call to call and hides well, and what it does to these
+modules themselves.
 """
 
 import contextlib
@@ -65,10 +66,10 @@ class _Record:
     moves: list[tuple[np.ndarray, bool]] = field(default_factory=list)
     informed: int | None = None  # the number of the batch on which more was known
     hooked: bool = False
-    gradients: int = 0  # on this batch
+    gradients: int = 0  # on this batch, of however many rows
     moves_before: int = 0  # on the batch before
     all_moves: int = 0
-    all_gradients: int = 0
+    all_gradients: float = 0.0  # of a whole batch's rows
     before_step: tuple[np.ndarray, int] | None = None
 
     def counted(self) -> int:
@@ -101,6 +102,9 @@ class Budget:
         self.records: dict[int, _Record] = {}
         self.stepping: list[Optimizer] = []
         self.work = self.all_work = 0.0  # of convolutions' gradients, on this batch and in all, in units of one batch's
+        self.passes: dict[
+            tuple, int
+        ] = {}  # how often gradients went through a convolution, by the shape of its weights
         self.strangers: dict[tuple, list[Tensor]] = {}  # weights of nobody known at which gradients were taken
         self.known: dict[tuple, int] = {}  # how often they were taken at known ones, by the shape of the weights
         self.slots: dict[str, _Record] = {}  # the model's parameters by name: another in its place is a move
@@ -142,7 +146,7 @@ class Budget:
         return Spent(
             self.steps,
             max(record.all_moves for record in self.records.values()),
-            max(*(record.all_gradients for record in self.records.values()), _whole(self.all_work)),
+            _whole(max(*(record.all_gradients for record in self.records.values()), self.all_work)),
             self.most_moves,
             self.most_gradients,
             self.taken,
@@ -155,26 +159,30 @@ class Budget:
         for record in self.records.values():
             self._look(record)
         moves = max(record.counted() for record in self.records.values())
-        self._allowed_before = self.taken - self.used
+        self._allowed_before = allowed = self.taken - self.used
         gradients = max(record.gradients for record in self.records.values())
         for shape, points in self.strangers.items():
             known = self.known.get(shape, 0)
             computed = max(0, gradients - known)  # weights that were computed from known parameters
             places = len(points) - computed + (known > 0)
-            if len(points) > computed and places > max(1, self.taken - self.used):
+            if len(points) > computed and places > max(1, allowed):
                 self._break(
                     f"takes gradients at {places} places on one batch, of weights that are neither the model's nor an "
                     "optimizer's, so nobody sees which moves are taken back"
                 )
-        rows = _whole(self.work)
-        self.most_moves = max(self.most_moves, moves)
-        self.most_gradients = max(self.most_gradients, gradients, rows)
-        if moves or gradients or rows:
-            self.used += max(moves, 1)
+        most = self.work
         for record in self.records.values():
+            whole = self._whole_gradients(record)
+            most, record.all_gradients = max(most, whole), record.all_gradients + whole
             record.moves_before = record.counted()
             record.moves.clear()
             record.gradients = 0
+        self._check_gradients(most)
+        self.most_moves = max(self.most_moves, math.ceil(moves / max(1, allowed)))
+        self.most_gradients = max(self.most_gradients, _whole(most / max(1, allowed)))
+        if moves or gradients or most:
+            self.used += max(moves, 1)
+        self.passes.clear()
         self.work = 0.0
         self.known.clear()
         self.strangers.clear()
@@ -230,6 +238,7 @@ class Budget:
             record.informed = None
             record.all_moves += 1
             record.moves_before += 1
+            self.most_moves = max(self.most_moves, math.ceil(record.moves_before / max(1, self._allowed_before)))
             self._check_moves(record, record.moves_before, self._allowed_before)
             return
         record.moves.append((last, record.informed is not None))
@@ -256,12 +265,16 @@ class Budget:
         self._look(record)
         record.informed = self.taken
         record.gradients += 1
-        record.all_gradients += 1
-        self._check_gradients(record.gradients)
 
-    def _check_gradients(self, found: int) -> None:
-        if found > self.limit * max(1, self.taken - self.used):
-            self._break(f"takes gradients of {found} times {self.rows} rows on one batch")
+    def _whole_gradients(self, record: _Record) -> float:
+        """How many gradients of a whole batch it was given on this one, by the rows that the convolutions saw."""
+        passes = max(self.passes.values(), default=0)
+        share = self.work / passes if passes else 0.0
+        return min(record.gradients, passes) * share + max(0, record.gradients - passes)
+
+    def _check_gradients(self, found: float) -> None:
+        if _whole(found) > self.limit * max(1, self.taken - self.used):
+            self._break(f"takes gradients of {_whole(found)} times {self.rows} rows on one batch")
 
     # --- optimizers
 
@@ -304,8 +317,7 @@ class Budget:
         if function is _FORWARD:
             self._forward(*arguments[:2])
         elif function is _BACKWARD:
-            if arguments[-1][1]:  # the weights' gradient is asked for
-                self._backward(*arguments[:3])
+            self._backward(*arguments[:3], of_weights=arguments[-1][1])
         elif _in_place(function):
             for tensor in _tensors(arguments):
                 record = self._owner(tensor)
@@ -322,11 +334,14 @@ class Budget:
         if images.shape[1:] == (1, 8, 8) and not self._forbidden.isdisjoint(self._keys(images)):
             self._break("shows the network rows by which it is judged or chosen")
 
-    def _backward(self, gradient: Tensor, images: Tensor, weight: Tensor) -> None:
+    def _backward(self, gradient: Tensor, images: Tensor, weight: Tensor, *, of_weights: bool) -> None:
         shape = tuple(weight.shape)
         work = _products(gradient, weight) / self._unit
         self.work, self.all_work = self.work + work, self.all_work + work
-        self._check_gradients(_whole(self.work))
+        self.passes[shape] = self.passes.get(shape, 0) + 1
+        self._check_gradients(self.work)
+        if not of_weights:
+            return
         if self._owner(weight) is not None:
             self.known[shape] = self.known.get(shape, 0) + 1
         else:

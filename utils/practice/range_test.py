@@ -60,7 +60,7 @@ def lr_range_test(
     average that forgets by `memory` per step, and the test stops once that is 4 times its lowest, or the loss not
     finite. Suggested is the lr at which it falls fastest per decade of lr, at most a third of the one at which it is
     lowest: an lr to start from, not the best one. Raises ValueError for a range or a length that cannot be, for a first
-    group without an lr above 0, and for an optimizer that cannot be copied.
+    group without an lr above 0, and for an optimizer that cannot be copied or does not read its groups' lr.
     """
     check_parts(model, optimizer, None, "epoch", 1)
     if not (0 < lowest < highest < math.inf and 0 <= memory < 1):
@@ -93,7 +93,13 @@ def lr_range_test(
             if smoothed[step] > 4 * np.nanmin(smoothed):
                 break
             loss.backward()
+            if step == 0:
+                first = _twins(model, optimizer)
             optimizer.step()
+            if step == 0:
+                after = snapshot(list(model.parameters()))
+        if np.isfinite(smoothed[0]):
+            _check_that_lr_matters(first, after, [highest * ratio for ratio in ratios])
     nothing = np.empty(0)
     history = History(label, batch_loss, lr, nothing, nothing, nothing, diverged_at)
     return RangeTest(history, smoothed, *_suggestion(lrs, smoothed))
@@ -131,7 +137,8 @@ def _copies(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[nn.Modu
     try:
         copied = copy.deepcopy(model, memo)
         for one in optimizers:
-            copies[id(one)].__dict__.update(copy.deepcopy(attributes_without_schedulers(one), memo))
+            for name, value in copy.deepcopy(attributes_without_schedulers(one), memo).items():
+                object.__setattr__(copies[id(one)], name, value)
     except Exception as error:
         kind = type(optimizer).__name__
         raise ValueError(f"the model or {kind} cannot be copied: {type(error).__name__}: {error}") from error
@@ -160,17 +167,42 @@ def _untouched(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[N
     """ValueError, and all as it was, if what happens within changes the model or the optimizer."""
     tensors = [*model.parameters(), *model.buffers()]
     numbers, state = snapshot(tensors), copy.deepcopy(optimizer.state_dict())
-    yield
-    if same(numbers, tensors) and same(snapshot(state), optimizer.state_dict()):
-        return
-    with torch.no_grad():
-        for tensor, before in zip(tensors, numbers, strict=True):
-            tensor.copy_(before)
-    optimizer.load_state_dict(state)
-    raise ValueError(
-        f"a step of a copy of {type(optimizer).__name__} moved the original: a function that it keeps, such as a "
-        "replaced `step` or a hook, knows the original. Nothing has changed; test an optimizer without it"
-    )
+    try:
+        yield
+    finally:
+        moved = not (same(numbers, tensors) and same(snapshot(state), optimizer.state_dict()))
+        if moved:
+            with torch.no_grad():
+                for tensor, before in zip(tensors, numbers, strict=True):
+                    tensor.copy_(before)
+            optimizer.load_state_dict(state)
+    if moved:
+        raise ValueError(
+            f"a step of a copy of {type(optimizer).__name__} moved the original: a function that it keeps, such as a "
+            "replaced `step` or a hook, knows the original. Nothing has changed; test an optimizer without it"
+        )
+
+
+def _twins(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """Copies with the gradients."""
+    other, twin = _copies(model, optimizer)
+    for p, q in zip(model.parameters(), other.parameters(), strict=True):
+        q.grad = None if p.grad is None else p.grad.clone()
+    return other, twin
+
+
+def _check_that_lr_matters(first: tuple, after: list[torch.Tensor], lrs: list[float]) -> None:
+    """ValueError if the first step, which led to `after`, leads there at these lrs, too. `first`: copies before it."""
+    model, optimizer = first
+    before = snapshot(list(model.parameters()))
+    for group, lr in zip(optimizer.param_groups, lrs, strict=True):
+        group["lr"] = _like(group["lr"], lr)
+    optimizer.step()
+    if same(after, list(model.parameters())) and not same(before, after):
+        raise ValueError(
+            f"a step of {type(optimizer).__name__} is the same at every lr of its groups: it keeps an lr of its own, "
+            "which a range test would change in vain, and so would a scheduler"
+        )
 
 
 @contextlib.contextmanager
