@@ -293,25 +293,31 @@ def _order_problem(key: str, saved: Names | None, here: Names, content: dict, sh
                 f"`{key}`: group {k} held {_some(lost)} when it was saved, and holds {_some(found)} here: make the "
                 "groups of the same parameters, in the same order"
             )
-    state, tensors = content["parts"][key], content["parts"][key]["state"]
-    whole = [name for name in state if name not in ("state", "param_groups")]
-    for group in state["param_groups"]:
-        whole += [k for k, value in group.items() if k not in ("params", "param_names") and _of_several(value)]
-    if whole:
-        return (
-            f"`{key}` held its parameters in another order, and nothing says to which its `{whole[0]}` belongs: order "
-            f"them as they were, {_some([name for group in saved for name in group])}"
-        )
     owners = [name for group in saved for name in group]
-    shape_of = {name: shape for name, shape in zip(owners, content["shapes"][key].values(), strict=True)}
-    for place, state in tensors.items():
-        for name, value in state.items():
-            whole = isinstance(value, Tensor) and value.ndim and _told(value).split(" ", 1)[1]
-            if isinstance(value, list | tuple | dict) or (whole and not shape_of[owners[place]].endswith(whole)):
-                return (
-                    f"`{key}` held its parameters in another order, and its `{name}` may not belong to one of them "
-                    f"alone: order them as they were, {_some(owners)}"
-                )
+    theirs = _of_no_one(content["parts"][key], dict(enumerate(content["shapes"][key].values())))
+    return theirs and (
+        f"`{key}` held its parameters in another order, and nothing says to which of them its `{theirs}` belongs: "
+        f"order them as they were, {_some(owners)}"
+    )
+
+
+def _of_no_one(state: Mapping, shapes: Mapping[int, str]) -> str | None:
+    """What an optimizer keeps that may not belong to one parameter alone; `shapes` are those, by place."""
+    if not {"state", "param_groups"} <= state.keys():
+        return "state"
+    for name in state.keys() - {"state", "param_groups"}:
+        return str(name)
+    for group in state["param_groups"]:
+        for name in group.keys() - {"params", "param_names"}:
+            if _of_several(group[name]):
+                return str(name)
+    for place, kept in state["state"].items():
+        if place not in shapes or not isinstance(kept, dict):
+            return str(place)
+        for name, value in kept.items():
+            whole = _told(value).split(" ", 1)[1] if isinstance(value, Tensor) and value.ndim else ""
+            if isinstance(value, list | tuple | dict) or not shapes[place].endswith(whole):
+                return str(name)
     return None
 
 
