@@ -17,6 +17,7 @@ import pytest
 import torch
 from traitlets import TraitError
 
+from tests.support.badly_behaved import fails, forever, leave, that, wobble
 from tests.support.lab_widgets import drawn, options, to_data, widgets_of
 from utils.descent import FAR
 from utils.internals import running
@@ -283,41 +284,6 @@ def test_any_optimizer_may_walk():
             assert re.search(r"diverged at step|loss \S+ after 60 steps", told)
 
 
-class Mine(OneThird):
-    """Plain gradient descent, but for what `does` does with the parameter in every step."""
-
-    does = None
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        for group in self.param_groups:
-            for p in group["params"]:
-                p -= group["lr"] * p.grad
-                type(self).does(p)
-
-
-def that(does) -> type:
-    """A class of optimizers that also do this, as one that a student wrote."""
-    return type("Mine", (Mine,), {"does": staticmethod(does)})
-
-
-def forever(_):
-    while True:
-        pass
-
-
-def leave(_):
-    raise SystemExit("x" * 500)
-
-
-def wobble(p):
-    p += 1e-3 * (torch.rand(2) + np.random.rand() + random.random())
-
-
-def fails(params, lr):
-    return 1 / 0
-
-
 BADLY = {  # what makes it, what is said of it
     "raises": (that(lambda p: p.no_such_thing), "AttributeError: 'Parameter' object has no attribute 'no_such_thing'"),
     "raises at once": (fails, "ZeroDivisionError: division by zero"),
@@ -331,13 +297,16 @@ BADLY = {  # what makes it, what is said of it
 
 @pytest.mark.parametrize("name", BADLY)
 def test_whatever_an_optimizer_of_ones_own_does_is_said_in_place_of_the_run_before(name, monkeypatch):
-    monkeypatch.setattr(guarded, "SECONDS", 0.3 if name in ("loops", "is slow") else 5.0)
     monkeypatch.setattr(guarded, "AGAIN", guarded.SECONDS)
     bad, said = BADLY[name]
     lab = find_edge(lambda params, lr: (bad if lr > 0.1 else torch.optim.SGD)(params, lr=lr))
     lab.set(lr=nearest(lab, 0.05))
     before = drawn(lab)[2]
-    lab.set(lr=nearest(lab, 0.3), kappa=30)
+    with monkeypatch.context() as patch:
+        if name in ("loops", "is slow"):
+            patch.setattr(guarded, "SECONDS", 0.3)
+            patch.setattr(guarded, "AGAIN", 0.3)
+        lab.set(lr=nearest(lab, 0.3), kappa=30)
     alt = lab.plot.frame["alt"]
     assert f"your optimizer gave no run ({said}" in alt and len(alt) < 400 and html.escape(said) in lab.status.value
     assert alt.startswith("lr 0.298, κ = 30: ") and "diverged" not in alt and "loss " not in alt
@@ -345,9 +314,8 @@ def test_whatever_an_optimizer_of_ones_own_does_is_said_in_place_of_the_run_befo
     assert "no run: see below" in [text for _, _, text in lab.plot.frame["texts"]]
     lab.still()
     lab.set(lr=nearest(lab, 0.06))
-    assert (
-        "no run" not in lab.plot.frame["alt"] and reached(lab) == [False] * 3
-    )  # its failure is not a run that went up
+    assert "no run" not in lab.plot.frame["alt"]
+    assert reached(lab) == [False] * 3  # its failure is not a run that went up
 
 
 def test_a_failure_is_no_run_that_went_up():
@@ -377,11 +345,17 @@ def test_those_of_torch_have_all_the_time_that_a_busy_machine_takes(monkeypatch)
 
 
 def test_one_that_was_stopped_gets_less_time_until_it_ends(monkeypatch):
-    monkeypatch.setattr(guarded, "SECONDS", 0.3)
-    monkeypatch.setattr(guarded, "AGAIN", 0.2)
-    run = guarded.Guarded().run
-    limits = [run(work).error[:19] for work in (partial(forever, 0), partial(forever, 0), int, partial(forever, 0))]
-    assert limits == ["stopped after 0.3 s", "stopped after 0.2 s", "", "stopped after 0.3 s"]
+    limits = []
+
+    def run_limited(work, seconds):
+        limits.append(seconds)
+        work()
+        return len(limits) > 2, True  # the first two were stopped
+
+    monkeypatch.setattr(guarded, "run_limited", run_limited)
+    one = guarded.Guarded()
+    assert [one.run(int).stopped for _ in range(4)] == [True, True, False, False]
+    assert limits == [guarded.SECONDS, guarded.AGAIN, guarded.AGAIN, guarded.SECONDS]
 
 
 def test_one_that_will_not_stop_is_run_once(monkeypatch):

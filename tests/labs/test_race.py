@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.badly_behaved import forever, leave, that, wobble
 from tests.support.lab_widgets import drawn, options, to_data, widgets_of
 from utils.descent import descend
 from utils.labs import guarded
@@ -359,35 +360,6 @@ def test_optimizers_of_ones_own_race_too():
     assert lab.values["At once lr"] == 0.01
     move(lab, Uphill_lr=LRS[-1])
     assert told(lab)["Uphill"].startswith("diverged at step ")
-
-
-class Mine(torch.optim.SGD):
-    """SGD, but for what `does` does in every step with the parameter."""
-
-    does = None
-
-    def step(self, closure=None):
-        super().step()
-        with torch.no_grad():
-            type(self).does(self.param_groups[0]["params"][0])
-
-
-def that(does) -> type:
-    """A class of optimizers that also do this, as one that a student wrote."""
-    return type("Mine", (Mine,), {"does": staticmethod(does)})
-
-
-def forever(_):
-    while True:
-        pass
-
-
-def leave(_):
-    raise SystemExit("x" * 500)
-
-
-def wobble(p):
-    p += 1e-3 * torch.rand(2)
 
 
 STOPPED = "stopped after 0.3 s, for it is too slow or its loop does not end"

@@ -238,8 +238,8 @@ class SAM(optim.SGD):
         return super().step()
 
 
-def sam_in_one_step(model, batches):
-    optimizer = SAM(model.parameters(), lr=0.05)
+def with_closures(make, model, batches):
+    optimizer = make(model.parameters(), lr=0.05)
     for x, y in batches:
 
         def closure(x=x, y=y):
@@ -364,7 +364,7 @@ ACCEPTED = {
     "SAM, a copy put back": (partial(sam, back="copy"), 1, 2),
     "SAM, the tensor put back": (partial(sam, back="data"), 1, 2),
     "SAM by hand": (partial(sam, base=False), 1, 2),
-    "SAM in one step": (sam_in_one_step, 1, 2),
+    "SAM in one step": (partial(with_closures, SAM), 1, 2),
     "by hand": (by_hand, 1, 1),
     "an average": (averaged, 1, 1),
     "averages swapped in": (averages_are_swapped_in, 1, 1),
@@ -476,17 +476,6 @@ class Twice(SAM):
         optim.SGD.step(self)
         closure()
         return optim.SGD.step(self)
-
-
-def two_in_one_step(model, batches):
-    optimizer = Twice(model.parameters(), lr=0.05)
-    for x, y in batches:
-
-        def closure(x=x, y=y):
-            optimizer.zero_grad()
-            gradient(model, x, y)
-
-        optimizer.step(closure)
 
 
 def a_copy_is_trained(model, batches):
@@ -650,7 +639,7 @@ REFUSED = {
     "two, functional": (partial(functional, times=2), "2 times on one batch"),
     "two optimizers on one parameter": (two_optimizers_on_one, "2 times on one batch"),
     "two steps with one gradient": (two_steps_with_one_gradient, "2 times on one batch"),
-    "two in one step": (two_in_one_step, "2 times on one batch"),
+    "two in one step": (partial(with_closures, Twice), "2 times on one batch"),
     "a copy is trained": (a_copy_is_trained, "one batch"),
     "LBFGS": (lbfgs, "one batch"),
     "the head alone": (head_alone, "takes gradients of 3 times 32 rows on one batch"),

@@ -41,7 +41,7 @@ class Guarded:
 
     def __init__(self, *, endless: bool = False):
         self._endless = endless
-        self._seconds = SECONDS
+        self._was_stopped = False
         self._numbers: dict = {}
         self._lost = ""
 
@@ -71,14 +71,14 @@ class Guarded:
             self._numbers = random_state()
             box["random"] = _seen(self._numbers) != before
 
+        seconds = math.inf if self._endless else AGAIN if self._was_stopped else SECONDS
         with as_it_was():
-            in_time, stopped = run_limited(inside, math.inf if self._endless else self._seconds)
+            in_time, stopped = run_limited(inside, seconds)
+        self._was_stopped = not in_time
         if not in_time:
-            error = f"stopped after {self._seconds:g} s, for it is too slow or its loop does not end"
-            self._seconds = AGAIN
+            error = f"stopped after {seconds:g} s, for it is too slow or its loop does not end"
             self._lost = "" if stopped else "it could not be stopped and still runs: restart the kernel"
             return Ran(error=self._lost or error, stopped=True)
-        self._seconds = SECONDS
         return Ran(**box)
 
 
