@@ -84,16 +84,11 @@ class Score:
         return f"{self.accuracy.mean():.2f} % ± {self.accuracy.std(ddof=1):.2f}"
 
     @property
-    def counts(self) -> str:
-        """Moves and gradients: how many in the run that has most, of how many batches, and how many on one batch."""
+    def most(self) -> list[int | str]:
+        """Updates of a parameter and gradients of a batch's rows, the most on one batch; empty texts if not counted."""
         if not self.spent:
-            return ""
-        batches = max(spent.batches for spent in self.spent)
-        moves, gradients, most_moves, most_gradients = (
-            max(getattr(spent, name) for spent in self.spent)
-            for name in ("moves", "gradients", "most_moves", "most_gradients")
-        )
-        return f"{moves} (≤ {most_moves}) and {gradients} (≤ {most_gradients}) on {batches}"
+            return ["", ""]
+        return [max(each.most_moves for each in self.spent), max(each.most_gradients for each in self.spent)]
 
 
 def score(
@@ -249,7 +244,7 @@ class Board:
 
     def _repr_markdown_(self) -> str:
         rows = [
-            [place, s.label, str(s), f"{s.accuracy.min():.2f} %", s.counts]
+            [place, s.label, str(s), f"{s.accuracy.min():.2f} %", *s.most]
             for place, s in enumerate(self.scores, start=1)
         ]
         headers = [
@@ -257,7 +252,8 @@ class Board:
             "recipe",
             "test accuracy ± spread over seeds",
             "worst seed",
-            "moves and gradients (≤ on a batch)",
+            "updates per batch",
+            "gradients per batch",
         ]
         table = tabulate(rows, headers=headers, tablefmt="github")
         return f"{table}\n\n{self.said}"
