@@ -1,8 +1,8 @@
 """The standing court: `python -m tests.third_party` leads 190 optimizers of eight packages before every judge.
 
 It installs the packages of requirements.txt into build/third_party, which nothing else uses, and prints a table of
-what each judge says. It takes some minutes; the tests take a fixed sample, where the packages are there. With names of
-judges it asks these only; the whole goes to build/third_party.json. Exits with 1 if a judge is wrong.
+what each judge says. It takes some minutes; the tests take a fixed sample, in CI and where the packages are there.
+With names of judges it asks these only; the whole goes to build/third_party.json. Exits with 1 if a judge is wrong.
 """
 
 import argparse
