@@ -20,6 +20,8 @@ def run_limited(work: Callable[[], None], seconds: float) -> tuple[bool, bool]:
     After `seconds` Stop is thrown into the thread; where it waits in C code it is abandoned. `work` must let Stop
     through. Only the user's own KeyboardInterrupt comes out of here.
     """
+    import torch._dynamo  # noqa: F401 - torch does it with the first optimizer, and stopped half-way it is broken for good
+
     # Events, since a thread whose join() is interrupted counts as dead ever after, even if it runs on.
     ended, quiet = threading.Event(), threading.Event()
 
@@ -37,9 +39,27 @@ def run_limited(work: Callable[[], None], seconds: float) -> tuple[bool, bool]:
     try:
         in_time = _wait(ended, seconds)
     finally:  # also when the user interrupts
-        stopped = _stop(thread, ended)
+        with _finalizers_in_silence():
+            stopped = _stop(thread, ended)
         quiet.set()
     return in_time, stopped
+
+
+@contextlib.contextmanager
+def _finalizers_in_silence():
+    """A Stop may hit the finalizer of any object, where nothing can catch it: Python would print it as an error.
+
+    The hook within is a function in C, so that the next throw cannot hit the hook itself.
+    """
+    caught, hook = [], sys.unraisablehook
+    sys.unraisablehook = caught.append
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        for one in caught:
+            if one.exc_type is not Stop:
+                hook(one)
 
 
 def _wait(ended: threading.Event, seconds: float) -> bool:

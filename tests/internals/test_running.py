@@ -1,0 +1,68 @@
+"""What is stopped leaves nothing behind."""
+
+import subprocess
+import sys
+
+from tests.support.jupyter_page import ROOT
+from utils.internals.running import Stop, run_limited
+
+
+class Falls:
+    """Takes its time to go, and a Stop is as likely to hit it there as anywhere."""
+
+    fails = False
+
+    def __del__(self):
+        sum(range(300))
+        for _ in range(300):
+            pass
+        if self.fails:
+            raise ValueError("on its own account")
+
+
+class FallsOverAndSaysSo(Falls):
+    fails = True
+
+
+def test_a_stop_in_a_finalizer_is_not_printed(monkeypatch):
+    printed = []
+    monkeypatch.setattr(sys, "unraisablehook", printed.append)
+
+    def forever():
+        while True:
+            Falls()
+
+    assert [run_limited(forever, 0.01) for _ in range(5)] == [(False, True)] * 5
+    assert [one.exc_type for one in printed] == []
+    assert sys.unraisablehook == printed.append
+
+
+def test_what_a_finalizer_raises_itself_is_still_printed(monkeypatch):
+    printed = []
+    monkeypatch.setattr(sys, "unraisablehook", printed.append)
+
+    def until_stopped():
+        try:
+            while True:
+                pass
+        except Stop:
+            FallsOverAndSaysSo()
+            raise
+
+    run_limited(until_stopped, 0.01)
+    assert {one.exc_type for one in printed} <= {ValueError}
+    FallsOverAndSaysSo()
+    assert printed[-1].exc_type is ValueError
+
+
+FIRST = """
+import sys
+from utils.internals.running import run_limited
+run_limited(lambda: print("torch._dynamo" in sys.modules), 60)
+"""
+
+
+def test_a_stop_cannot_hit_what_torch_imports_with_the_first_optimizer():
+    """It would leave it imported by half: every optimizer after that raised, until the kernel was restarted."""
+    done = subprocess.run([sys.executable, "-c", FIRST], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "True\n", done.stderr
