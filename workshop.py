@@ -8,6 +8,7 @@
     python3 workshop.py test [NUMBER ...] [--quick]             run every test, or a lesson's; quick: without a browser
     python3 workshop.py bench                                   measure how fast the labs and all the rest are
     python3 workshop.py refresh [NUMBER ...]                    run notebooks again and store what they show
+    python3 workshop.py replicate [NUMBER ...]                  repeat the claims of the lessons on other seeds
 
 After the first start `python3 workshop.py present --help`, and so on, lists all options of a command.
 The first start takes minutes: it installs requirements.txt into .venv, or into the virtual environment that is active,
@@ -83,7 +84,7 @@ def module(name, *between):
 
 COMMANDS = {"lab": lab, "present": module("tools.deck.present"), "slides": module("tools.deck.slides")}
 COMMANDS.update(wheels=module("tools.wheels"), test=module("tools.proof", "--"), bench=module("tests.benchmarks"))
-COMMANDS.update(refresh=module("tools.refresh"))
+COMMANDS.update(refresh=module("tools.refresh"), replicate=module("tools.replicate"))
 HELP = ("-h", "--help")
 
 

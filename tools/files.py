@@ -1,4 +1,4 @@
-"""Files, of which no existing one is ever overwritten and none is left half written."""
+"""Files, none of which is ever left half written, or overwritten but by what says that it replaces."""
 
 import os
 import secrets
@@ -21,6 +21,12 @@ def written(content: bytes, path: Path) -> Iterator[Path]:
         yield scratch
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def replace_whole(content: bytes, path: Path) -> None:
+    """Give `path` this content; whoever reads it meanwhile, or after a crash, finds the old content or the new one."""
+    with written(content, path) as scratch:
+        os.replace(scratch, path)
 
 
 def place(finished: Path, path: Path) -> bool:

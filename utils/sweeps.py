@@ -31,7 +31,7 @@ Params = Mapping[str, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """What a sweep measured. Seeds at even places (from 0) choose the lr, the others report.
+    """What a sweep measured.
 
     label    what a figure calls this optimizer
     lrs      (lrs,), increasing
@@ -48,23 +48,13 @@ class Sweep:
 
     @property
     def best(self) -> int:
-        """Place in `lrs` of the lowest mean over the choosing seeds; one that diverges on any of them is not taken."""
-        return int(self.final[:, ::2].mean(axis=1).argmin())
+        """Place in `lrs` of the lowest mean over the seeds; one that diverges on any of them is not taken."""
+        return int(self.final.mean(axis=1).argmin())
 
     @property
-    def tuned(self) -> float:
-        """The lr that the choosing seeds prefer."""
+    def best_lr(self) -> float:
+        """The lr with the lowest mean over the seeds. What it measured there is lower than on new seeds: `tune()`."""
         return float(self.lrs[self.best])
-
-    @property
-    def result(self) -> np.ndarray:
-        """(reporting seeds,): `final` at the tuned lr, on the seeds that had no say in choosing it."""
-        return self.final[self.best, 1::2]
-
-    @property
-    def curves(self) -> np.ndarray:
-        """(steps, reporting seeds): `losses` at the tuned lr."""
-        return self.losses[:, self.best, 1::2]
 
     @property
     def diverged(self) -> np.ndarray:
@@ -73,7 +63,7 @@ class Sweep:
 
     @property
     def edge(self) -> str | None:
-        """ "lower" or "upper" if the tuned lr lies at that end of the grid: a better one may lie beyond."""
+        """ "lower" or "upper" if the best lr lies at that end of the grid: a better one may lie beyond."""
         if len(self.lrs) == 1 or self.flat:
             return None
         return {0: "lower", len(self.lrs) - 1: "upper"}.get(self.best)
@@ -85,14 +75,9 @@ class Sweep:
             return False
         return all(np.array_equal(self.losses[:, 0], self.losses[:, i], equal_nan=True) for i in range(len(self.lrs)))
 
-    def wins(self, other: "Sweep") -> int:
-        """On how many of the reporting seeds this one ends lower than `other`, each at its own tuned lr."""
-        if self.seeds != other.seeds:
-            raise ValueError(f"{self.label} and {other.label} ran with different seeds: nothing can be paired")
-        return int((self.result < other.result).sum())
-
     def __str__(self) -> str:
-        text = f"{self.label}: {self.result.mean():.3g} ± {self.result.std():.2g} at lr {self.tuned:.2g}"
+        found = self.final[self.best]
+        text = f"{self.label}: {found.mean():.3g} ± {found.std(ddof=1):.2g} at lr {self.best_lr:.2g}"
         if self.edge:
             text += f" (at the {self.edge} edge of the grid: widen it)"
         if self.flat:
@@ -144,7 +129,7 @@ def sweep(
     if steps < 1 or not lrs or not all(low < high for low, high in zip([0.0, *lrs], [*lrs, np.inf], strict=True)):
         raise ValueError(f"steps must be at least 1, lrs positive and increasing, got {steps} and {lrs}")
     if len(seeds) < 2 or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds must be two or more different ones (half choose the lr, half report), got {seeds}")
+        raise ValueError(f"seeds must be two or more different ones (a spread needs two), got {seeds}")
     starts = [dict(init(seed)) for seed in seeds]
     _check_starts(starts)
 

@@ -1,0 +1,119 @@
+"""The claims of a lesson as a program: its cells, what decides how they come out, and a run with another base seed."""
+
+import ast
+import contextlib
+import hashlib
+import io
+import json
+import os
+import platform
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+from tools.notebooks import NOTEBOOKS, has_tag, lessons
+
+UTILS = NOTEBOOKS.parent / "utils"
+SEED_LINE = "base_seed = 0"
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
+NEEDED = ("setup", "ladder", "claim")  # what a claim may use: settings, the optimizers of 03, and other such cells
+
+
+def code_cells(lesson: Path) -> list[dict]:
+    """The code cells of the notebook, in order."""
+    return [cell for cell in json.loads(lesson.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+
+
+def cells_of(lesson: Path) -> dict[str, str]:
+    """The sources of the cells that make the lesson's claims, by their ids; empty for a lesson without such cells."""
+    every = code_cells(lesson)
+    if not any(has_tag(cell, "claim") for cell in every):
+        return {}
+    wanted = [cell for cell in every if any(has_tag(cell, tag) for tag in NEEDED)]
+    return {cell["id"]: "".join(cell["source"]) for cell in wanted}
+
+
+def claiming(folder: Path = NOTEBOOKS) -> list[Path]:
+    """The lessons whose claims can be repeated."""
+    return [lesson for lesson in lessons(folder) if cells_of(lesson)]
+
+
+def run(cells: dict[str, str], seed: int) -> dict:
+    """{"claims": [[claim, verdict, evidence], …], "failed": {id of a cell: what it raised}} with `base_seed = seed`."""
+    import matplotlib
+    import torch
+
+    namespace, failed = {"__name__": "__main__", "display": lambda *_: None}, {}
+    threads, backend = torch.get_num_threads(), os.environ.get("MPLBACKEND")
+    os.environ["MPLBACKEND"] = "Agg"
+    try:
+        with matplotlib.rc_context(), torch.random.fork_rng(), contextlib.redirect_stdout(io.StringIO()):
+            for id, source in cells.items():
+                code = source.replace(SEED_LINE, f"base_seed = {seed}")
+                try:
+                    exec(compile(code, id, "exec"), namespace)
+                except Exception as error:  # the cells after it are run all the same
+                    failed[id] = f"{type(error).__name__}: {error}"
+    finally:
+        torch.set_num_threads(threads)
+        os.environ.pop("MPLBACKEND")
+        os.environ.update({} if backend is None else {"MPLBACKEND": backend})
+    return {"claims": [[str(part) for part in claim] for claim in namespace.get("claims", [])], "failed": failed}
+
+
+def printed(lesson: Path) -> list[list[str]]:
+    """[claim, verdict, …] of every row of the table that stands in the lesson, as it was stored."""
+    (table,) = (
+        "".join(cell["outputs"][0]["data"]["text/markdown"])
+        for cell in code_cells(lesson)
+        if cell["id"] == "claims-table"
+    )
+    return [[part.strip() for part in line.strip("|").split(" | ")] for line in table.splitlines()[2:]]
+
+
+def made_with() -> dict[str, str]:
+    """What rounding depends on beside the code: the processor and the versions of the packages."""
+    return {"machine": platform.machine(), **{name: version(name) for name in PACKAGES}}
+
+
+def fingerprint(cells: dict[str, str], *, package: Path = UTILS) -> str:
+    """Of the code that decides how the claims come out: the cells, and the modules of `package` that they import."""
+    files = sorted(modules_of(cells.values(), package=package))
+    parts = [*cells.values(), *(file.read_text(encoding="utf-8") for file in files)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def modules_of(sources: Iterable[str], *, package: Path = UTILS) -> set[Path]:
+    """The files of the package that these sources import, and what those import in their turn, however deep they lie.
+
+    Importing a module runs the `__init__` of every package above it, so those count as well.
+    """
+    found, waiting = set(), [(source, None) for source in sources]
+    while waiting:
+        source, home = waiting.pop()
+        for dotted in _imported(source, home, package):
+            for file in _files_of(dotted, package) - found:
+                found.add(file)
+                waiting.append((file.read_text(encoding="utf-8"), file))
+    return found
+
+
+def _imported(source: str, home: Path | None, package: Path) -> set[str]:
+    """Dotted names that the source, which stands in the file `home`, imports: of modules, or of what is in them."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = home.relative_to(package.parent).parts[: -node.level] if home and node.level else ()
+            base = ".".join([*above, *filter(None, [node.module])])
+            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return {name for name in names if name.split(".")[0] == package.name}
+
+
+def _files_of(dotted: str, package: Path) -> set[Path]:
+    """The module's file, if it is one, and the `__init__` of each package on the way to it."""
+    parts = dotted.split(".")
+    places = [package.parent.joinpath(*parts[:n]) for n in range(1, len(parts) + 1)]
+    candidates = [place / "__init__.py" for place in places] + [place.with_suffix(".py") for place in places]
+    return {file for file in candidates if file.is_file()}
