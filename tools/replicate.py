@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import date
 from multiprocessing import get_context
@@ -58,15 +59,23 @@ def run_all(jobs: list[tuple[Path, int]], *, parts: Path = PARTS, workers: int |
         else:
             waiting.append((lesson, seed, part))
     workers = min(workers or os.cpu_count() or 1, max(len(waiting), 1))
+    for done, (job, found) in enumerate(_found(waiting, workers), 1):
+        lesson, seed, part = job
+        results[lesson, seed] = found
+        part.parent.mkdir(parents=True, exist_ok=True)
+        replace_whole(json.dumps(found, ensure_ascii=False).encode(), part)
+        _show_progress(done, len(waiting), time.monotonic() - begun)
+    return results
+
+
+def _found(waiting: list[tuple], workers: int) -> Iterator[tuple[tuple, dict]]:
+    """Each job with its result, as soon as there is one; a single worker is this process itself."""
+    if workers == 1:
+        yield from ((job, claims.run(claims.cells_of(job[0]), job[1])) for job in waiting)
+        return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         futures = {pool.submit(claims.run, claims.cells_of(job[0]), job[1]): job for job in waiting}
-        for done, future in enumerate(as_completed(futures), 1):
-            lesson, seed, part = futures[future]
-            results[lesson, seed] = future.result()
-            part.parent.mkdir(parents=True, exist_ok=True)
-            replace_whole(json.dumps(results[lesson, seed], ensure_ascii=False).encode(), part)
-            _show_progress(done, len(waiting), time.monotonic() - begun)
-    return results
+        yield from ((futures[future], future.result()) for future in as_completed(futures))
 
 
 def _part(lesson: Path, seed: int, parts: Path) -> Path:
