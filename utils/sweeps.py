@@ -20,7 +20,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from utils.internals.errors import in_short, text_of
-from utils.internals.replicas import FailsAlone, Separate, generator_kept, has_modes, is_trained
+from utils.internals.process_state import generator_kept
+from utils.internals.replicas import FailsAlone, Separate, is_trained
+from utils.internals.stepping import has_modes
 from utils.internals.together import MissingGradient, Together, can_go_together, goes_by_the_step, is_known
 from utils.internals.torch_steps import acts_in_backward
 from utils.internals.watched import Unproven
