@@ -126,6 +126,11 @@ class Separate:
         return Replica(lr, seed, views, params, torch.Generator().manual_seed(int(seed)).get_state())
 
     @property
+    def is_of_torch(self) -> bool:
+        """Whether the optimizers are torch's own, which keep nothing outside themselves."""
+        return all(type(each.optimizer).__module__.startswith("torch.optim.") for each in self.replicas)
+
+    @property
     def alive(self) -> Tensor:
         """(lrs, seeds): False for a run that has ended: its numbers were not finite, and its optimizer raised."""
         lrs, seeds = next(iter(self.leaves.values())).shape[:2]
