@@ -399,3 +399,87 @@ def test_a_filter_for_warnings_is_set_here():
     """The tests above rely on it to notice a warning of NumPy or of a scheduler."""
     with pytest.raises(UserWarning):
         warnings.warn("noticed", stacklevel=1)
+
+
+class Insistent(optim.SGD):
+    """Its signature says that a closure is optional, and it raises without one, as SAM does."""
+
+    def step(self, closure=None):
+        if closure is None:
+            raise RuntimeError("give me a closure")
+        return super().step(closure)
+
+
+class TwoPoints(optim.SGD):
+    """Trains at twice the point that it is to be judged at, and refuses a step anywhere else."""
+
+    training = False
+
+    def _switch(self, training, factor):
+        if self.training != training:
+            self.training = training
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p.data = p.data * factor  # to other memory
+
+    def train(self):
+        self._switch(True, 2.0)
+
+    def eval(self):
+        self._switch(False, 0.5)
+
+    def step(self, closure=None):
+        if not self.training:
+            raise RuntimeError("call train() first")
+        return super().step(closure)
+
+
+def test_an_optimizer_that_insists_on_a_closure_gets_one():
+    plain = descend(ravine(), partial(optim.SGD, lr=0.02), 20)
+    insistent = descend(ravine(), partial(Insistent, lr=0.02), 20)
+    np.testing.assert_array_equal(insistent.path, plain.path)
+
+
+class Ascending(optim.SGD):
+    """As SAM does, it climbs along the gradient that is there and asks for the one above."""
+
+    def step(self, closure=None):
+        if closure is None:
+            raise RuntimeError("give me a closure")
+        (p,) = self.param_groups[0]["params"]
+        with torch.no_grad():
+            climb = 0.1 * p.grad / p.grad.norm()
+            p.add_(climb)
+            closure()
+            p.sub_(climb)
+        super().step()
+
+
+def test_before_a_step_with_a_closure_the_gradient_is_there():
+    found = descend(ravine(), partial(Ascending, lr=0.02), 20)
+    point, path = np.array(ravine().start), [np.array(ravine().start)]
+    for _ in range(20):
+        slope = np.array(ravine().gradient(*point))
+        point = point - 0.02 * np.array(ravine().gradient(*(point + 0.1 * slope / np.linalg.norm(slope))))
+        path.append(point)
+    np.testing.assert_allclose(found.path, path, rtol=1e-12)
+
+
+def test_of_an_optimizer_with_two_points_the_trace_has_the_one_to_be_judged_at():
+    found = descend(ravine(), partial(TwoPoints, lr=0.01), 20)
+    point, path = 2 * np.array(ravine().start), [np.array(ravine().start)]
+    for _ in range(20):
+        point = point - 0.01 * np.array(ravine().gradient(*point))
+        path.append(point / 2)
+    np.testing.assert_allclose(found.path, path, rtol=1e-12)
+
+
+def test_an_error_that_a_closure_would_not_cure_passes_through():
+    class Broken(optim.SGD):
+        def step(self, closure=None):
+            raise LookupError("whatever happens")
+
+    with pytest.raises(LookupError, match="whatever happens"):
+        descend(ravine(), partial(Broken, lr=0.1), 5)
+    with pytest.raises(ZeroDivisionError):
+        descend(ravine(), lambda params: 1 / 0, 5)

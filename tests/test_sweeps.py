@@ -1,6 +1,7 @@
 """sweep() against a plain loop, replica by replica; what it refuses, and what a Sweep concludes."""
 
 import contextlib
+import random
 import subprocess
 import sys
 import threading
@@ -118,7 +119,7 @@ def steps_apart():
     found, step = [], Separate.step
 
     def noted(self, when="", *args):
-        if when:  # the test of a known class has none
+        if when:  # the test of a known class and the second look at one replica have none
             found.append(int(when.removeprefix("step ")))
         return step(self, when, *args)
 
@@ -375,6 +376,46 @@ def test_an_optimizer_that_looks_further_goes_where_it_would_go_alone(make):
     torch.set_rng_state(state)
     sweep(make, init, loss, 2, lrs=LRS, seeds=SEEDS)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+class ClassCounter(Plain):
+    """Its steps shrink by a counter that all optimizers of the class share."""
+
+    count = 0
+
+    def step(self, closure=None):
+        type(self).count += 1
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data.sub_(group["lr"] / (1 + self.count % 7) * p.grad / (1 + p.grad.norm()))
+
+
+class OtherNoise(Plain):
+    """Draws from Python's random numbers, of which a replica has no stream of its own."""
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data.sub_(group["lr"] * random.random() * p.grad)
+
+
+class CounterAtTheLoss(Plain):
+    """The same with a closure."""
+
+    count = 0
+
+    def step(self, closure):
+        type(self).count += 1
+        shrink = 1 + float(closure()) + self.count % 5
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data.sub_(group["lr"] / shrink * p.grad)
+
+
+@pytest.mark.parametrize("make", [ClassCounter, OtherNoise, CounterAtTheLoss])
+def test_an_update_that_depends_on_more_than_its_optimizer_holds_is_refused(make):
+    with pytest.raises(ValueError, match=f"{make.__name__} cannot be swept: .* a second time, a run goes elsewhere"):
+        sweep(make, init, loss, STEPS, lrs=LRS, seeds=SEEDS)
 
 
 @pytest.mark.parametrize("made", [RowNorm, Orthogonal, Cached, OwnLr, TinyAtFirst, CountsRows, GlobalNorm, Noisy])

@@ -20,10 +20,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from utils.internals.errors import in_short, text_of
-from utils.internals.replicas import FailsAlone, Separate, generator_kept, has_modes, is_trained
+from utils.internals.process_state import generator_kept
+from utils.internals.replicas import FailsAlone, Separate, is_trained
+from utils.internals.stepping import has_modes
 from utils.internals.together import MissingGradient, Together, can_go_together, goes_by_the_step, is_known
 from utils.internals.torch_steps import acts_in_backward
 from utils.internals.watched import Unproven
+from utils.internals.witness import Witness
 from utils.schedules import needs_metric
 
 Params = Mapping[str, Tensor]
@@ -123,7 +126,8 @@ def sweep(
 
     Raises ValueError, with the reason, for what has no meaning: an optimizer that raises in a run alone as well (one
     that wants sparse gradients, or second derivatives), a loss that mixes replicas, a scheduler that watches a loss or
-    replaces the lrs; and for lrs that do not increase or fewer than two seeds.
+    replaces the lrs; an update that depends on more than its optimizer holds, such as a counter of the class, Python's
+    or NumPy's random numbers; and for lrs that do not increase or fewer than two seeds.
     """
     lrs, seeds = [float(lr) for lr in lrs], tuple(seeds)
     if steps < 1 or not lrs or not all(low < high for low, high in zip([0.0, *lrs], [*lrs, np.inf], strict=True)):
@@ -151,7 +155,14 @@ def sweep(
             raise ValueError("loss gives sparse gradients, and those of stacked replicas cannot be told apart")
         return now.detach()
 
+    def asked(step):
+        now = evaluated(step)
+        if witness:
+            witness.hear(now)
+        return now
+
     losses, begun = np.empty((steps, len(lrs), len(seeds))), 0  # begun: how many steps a first attempt had done
+    witness = None
     try:
         step = 0
         while step < steps:
@@ -172,8 +183,14 @@ def sweep(
                         continue
                     runs.take_gradients(first.leaves)
             if isinstance(runs, Separate):
-                runs.step(f"step {step}", lambda step=step: evaluated(step), now)
+                if step == 0 and not runs.is_of_torch:
+                    witness = Witness(runs, lrs, seeds)
+                if witness:
+                    witness.begin(now)
+                runs.step(f"step {step}", lambda step=step: asked(step), now)
             step += 1
+        if witness:
+            witness.check(starts[-1], make, schedule)
         if isinstance(runs, Separate):
             runs.show_result()
     except FailsAlone as error:

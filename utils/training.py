@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from utils.descent import requires_closure
+from utils.internals.stepping import set_mode
 from utils.schedules import needs_metric
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -106,11 +107,8 @@ def train(
                 batch_loss.append(loss.item())
                 if not math.isfinite(batch_loss[step]):
                     return history(diverged_at=step)
-                if wants_closure:
-                    optimizer.step(_closure(model, optimizer, x, y, loss_fn))
-                else:
-                    loss.backward()
-                    optimizer.step()
+                loss.backward()  # also before a closure: some begin with the gradient that is there
+                optimizer.step(_closure(model, optimizer, x, y, loss_fn)) if wants_closure else optimizer.step()
                 if scheduler is not None and per == "iteration":
                     scheduler.step()
 
@@ -151,16 +149,6 @@ def _length(loader) -> int | None:
         return len(loader)
     except TypeError:  # a stream, or a loader of one
         return None
-
-
-def set_mode(optimizer: torch.optim.Optimizer, *, training: bool) -> None:
-    """Tell an optimizer that has two modes which weights the model should hold: to train at, or to be judged at.
-
-    Schedule-free optimizers take gradients at one point and are evaluated at another; most have no modes.
-    """
-    change = getattr(optimizer, "train" if training else "eval", None)
-    if callable(change):
-        change()
 
 
 def evaluate(model: nn.Module, loader, *, loss_fn: Loss | None = None) -> tuple[float, float]:

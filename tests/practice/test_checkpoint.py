@@ -482,6 +482,30 @@ def test_a_file_written_on_a_gpu_is_restored_on_a_cpu(tmp_path, monkeypatch):
     assert same(at_three, state(resumed))
 
 
+@pytest.mark.parametrize(("saved", "here"), [(True, False), (False, True)])
+def test_what_only_a_gpu_can_do_stays_as_it_is_here(tmp_path, saved, here):
+    """`capturable` is for a GPU's graphs: a step with it raises on a CPU, which here is seen in the groups alone."""
+
+    def run(capturable):
+        model = nn.Linear(3, 2)
+        optimizer = torch.optim.Adam([{"params": [model.weight]}, {"params": [model.bias], "lr": 0.5}], lr=0.25)
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+        for group in optimizer.param_groups:
+            group["capturable"] = capturable
+        return {"model": model, "optimizer": optimizer}
+
+    save(tmp_path / "run.pt", run(saved), step=1)
+    resumed = run(here)
+    restore(tmp_path / "run.pt", resumed)
+    groups = resumed["optimizer"].param_groups
+    assert [group["capturable"] for group in groups] == [here, here] and [group["lr"] for group in groups] == [
+        0.25,
+        0.5,
+    ]
+
+
 # ---- files that must not be written
 
 

@@ -1,14 +1,13 @@
 """A real JupyterLab and a real Chromium, for the tests of the labs and benchmarks/labs.py."""
 
 import contextlib
+import json
 import os
 import re
 import secrets
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -45,9 +44,6 @@ def jupyter_lab(folder: Path) -> Iterator[Jupyter]:
     """JupyterLab of the running Python, which sees only `folder/notebooks` and keeps all it writes in `folder`."""
     root, token = folder / "notebooks", secrets.token_hex(16)
     root.mkdir(exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     own = {
         "JUPYTER_CONFIG_DIR": folder / "config",
         "JUPYTER_RUNTIME_DIR": folder / "runtime",
@@ -56,8 +52,8 @@ def jupyter_lab(folder: Path) -> Iterator[Jupyter]:
         "IPYTHONDIR": folder / "ipython",
     }
     command = [
-        *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"),
-        *(f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={token}", "--ServerApp.port_retries=0"),
+        *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", "--port=0"),
+        *(f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={token}"),
         *("--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"),
         *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
     ]
@@ -66,8 +62,7 @@ def jupyter_lab(folder: Path) -> Iterator[Jupyter]:
     with log.open("w") as output:
         server = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
         try:
-            _await_server(server, f"http://127.0.0.1:{port}/api", log)
-            yield Jupyter(root, f"http://127.0.0.1:{port}", token, log)
+            yield Jupyter(root, _address(server, folder / "runtime", log), token, log)
         finally:
             server.terminate()  # it ends its kernels
             try:
@@ -77,13 +72,15 @@ def jupyter_lab(folder: Path) -> Iterator[Jupyter]:
                 server.wait()
 
 
-def _await_server(server: subprocess.Popen, url: str, log: Path) -> None:
+def _address(server: subprocess.Popen, runtime: Path, log: Path) -> str:
+    """Where the server answers, on a port that it took itself, as it says in a file once it listens."""
     end = time.monotonic() + 60
     while time.monotonic() < end and server.poll() is None:
         try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        except (urllib.error.URLError, OSError):
+            port = json.loads((runtime / f"jpserver-{server.pid}.json").read_text())["port"]
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/api", timeout=5).close()
+            return f"http://127.0.0.1:{port}"
+        except (OSError, ValueError):  # no file yet, half a file, no answer yet
             time.sleep(0.1)
     raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
 

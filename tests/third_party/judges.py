@@ -14,7 +14,11 @@ from utils.checks.examiner.examine import examine
 from utils.descent import descend
 from utils.guard import Wrong
 from utils.internals.process_state import as_it_was
+from utils.internals.stepping import set_mode
 from utils.labs.race import race
+from utils.labs.race_picture import Entry
+from utils.labs.racers import PROBLEMS
+from utils.labs.racers import STEPS as RACED
 from utils.surfaces import ravine
 from utils.sweeps import sweep
 
@@ -51,8 +55,7 @@ def _alone(make, lr, place, *, closure):
     p = {name: nn.Parameter(value) for name, value in init(SEEDS[place]).items()}
     torch.manual_seed(SEEDS[place])
     optimizer = make(list(p.values()), lr=lr)
-    if callable(getattr(optimizer, "train", None)):
-        optimizer.train()
+    set_mode(optimizer, training=True)
     losses = np.empty(STEPS)
     for step in range(STEPS):
 
@@ -91,7 +94,7 @@ def swept(make: Callable) -> str:
 
 
 def walked(make: Callable) -> str:
-    """descend(): the path of a plain loop, or an error: what it walks is always right."""
+    """descend(): the path of a plain loop, with a closure where it needs one, or the error that it has alone."""
     surface = ravine()
 
     def by_hand(closure):
@@ -99,6 +102,7 @@ def walked(make: Callable) -> str:
         torch.manual_seed(0)
         optimizer = make([p], lr=0.01)
         path = [p.detach().numpy().copy()]
+        set_mode(optimizer, training=True)
         for _ in range(30):
 
             def ask():
@@ -107,7 +111,9 @@ def walked(make: Callable) -> str:
 
             ask()
             optimizer.step(ask) if closure else optimizer.step()
+            set_mode(optimizer, training=False)
             path.append(p.detach().numpy().copy())
+            set_mode(optimizer, training=True)
         return np.array(path)
 
     truth = None
@@ -121,7 +127,7 @@ def walked(make: Callable) -> str:
         trace = descend(surface, lambda params: make(params, lr=0.01), 30)
     except Exception as error:
         said = f"{type(error).__name__}: {error}".splitlines()[0]
-        return f"FINE, raises as alone: {said}" if truth is None else f"FINE, raises: {said}"  # it says so at least
+        return f"FINE, raises as alone: {said}" if truth is None else f"WRONG, raises though it walks alone: {said}"
     if truth is None:
         return f"WRONG, walks though alone it raises {reason}"
     known = np.isfinite(trace.path).all(axis=1)
@@ -148,14 +154,27 @@ def examined(make: Callable) -> str:
 
 
 def raced(make: Callable) -> str:
-    """Lab 2 takes it into the race, whatever it does."""
+    """Lab 2: what it says of the racer is how descend() ends at the same setting, or what was raised there."""
     try:
         lab = race({"own": make})
         lab.controls["own on"].value = True
         lab.controls["own lr"].index += 1
+        lr, seen = lab.controls["own lr"].value, lab.plot.frame["alt"]
     except Exception as error:
         return f"WRONG, the lab raises {type(error).__name__}: {error}"
-    return "FINE, runs in the lab"
+    shown = seen.partition(f"own, lr {lr:.3g}: ")[2]
+    surface, noise = PROBLEMS[lab.controls["problem"].value]
+    try:
+        torch.manual_seed(0)
+        trace = descend(surface, lambda params: make(params, lr=lr), RACED, noise=noise, label="own")
+    except Exception as error:
+        name = type(error).__name__
+        return f"FINE, shows the {name}" if name in shown else f"WRONG, hides the {name}: {shown}"
+    truth = Entry("own", lr, trace, np.empty(0)).result(lab.controls["target"].value)
+    if shown.startswith(truth):
+        return "FINE, shows what it does"
+    nan = trace.diverged_at is not None and shown.startswith(f"nan after step {trace.diverged_at}")
+    return "FINE, shows that it arrives at nan" if nan else f"WRONG, shows: {shown} in place of: {truth}"
 
 
 JUDGES = {"sweep": swept, "examiner": examined, "descend": walked, "race": raced}

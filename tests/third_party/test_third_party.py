@@ -40,7 +40,7 @@ def court():
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.mark.parametrize("judge", ["sweep", "descend"])
+@pytest.mark.parametrize("judge", ["sweep", "descend", "race"])
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_judge_is_right_about(name, judge, court):
     said = judged(judge, court[name])

@@ -27,15 +27,16 @@ class Trouble(Exception):
     """What is wrong and what to do about it, in one line."""
 
 
-def choose_port(wanted: int | None, ip: str) -> int:
-    """The wanted port, the usual one or a free one; Trouble if the wanted one is taken or nobody may listen there."""
+def open_port(wanted: int | None, ip: str) -> socket.socket:
+    """A socket that listens on the wanted port, on the usual one or on a free one.
+
+    It stays open until the server takes it over: of two decks that start at once each has a port of its own. Trouble if
+    the wanted port is taken or nobody may listen there.
+    """
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     for port in (wanted,) if wanted is not None else (PORT, 0):
-        try:
-            with socket.create_server((ip, port), family=family) as probe:
-                return probe.getsockname()[1]
-        except (OSError, OverflowError):
-            continue
+        with contextlib.suppress(OSError, OverflowError):
+            return socket.create_server((ip, port), family=family)
     if wanted is None:
         raise Trouble(f"cannot listen on {ip}: --ip takes an address of this machine")
     raise Trouble(f"port {wanted} is in use, or not yours: name another one, or none, and a free one is taken")
@@ -71,7 +72,9 @@ def opening_file(address: str, folder: Path) -> Iterator[Path]:
         shutil.rmtree(private, ignore_errors=True)
 
 
-async def present(path: Path, *, ip: str, port: int, run_all: bool, browser: bool, began: float) -> None:
+async def present(
+    path: Path, listening: socket.socket, *, ip: str, run_all: bool, browser: bool, began: float
+) -> None:
     """Serve the deck until the task is cancelled. Raises Trouble when a cell fails or the kernel does not start."""
     try:
         import nbformat
@@ -91,11 +94,11 @@ async def present(path: Path, *, ip: str, port: int, run_all: bool, browser: boo
         except (MissingName, SyntaxError) as error:
             raise Trouble(f"{path.name}: {error}; --run-all runs every cell") from None
     deck = Deck(title=path.stem)
-    server = DeckServer(deck, path.parent, ip=ip, port=port)
+    server = DeckServer(deck, path.parent, ip=ip)
     at_the_end = contextlib.ExitStack()
     try:
-        server.listen()
-        address = f"http://{reach(ip)}:{port}/?token={server.token}"
+        server.listen(listening)
+        address = f"http://{reach(ip)}:{server.port}/?token={server.token}"
         say(f"The slides open in your browser; if they do not, open\n\n    {address}\n")
         if browser:
             file = at_the_end.enter_context(opening_file(address, path.parents[1] / "build"))
@@ -137,9 +140,9 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
     try:
         path = find(options.number, root / "notebooks")
         say(f"Preparing {path.stem}")
-        port = choose_port(options.port, options.ip)
-        how = {"ip": options.ip, "port": port, "run_all": options.run_all, "browser": browser, "began": began}
-        asyncio.run(present(path, **how))
+        how = {"ip": options.ip, "run_all": options.run_all, "browser": browser, "began": began}
+        with open_port(options.port, options.ip) as listening:
+            asyncio.run(present(path, listening, **how))
     except (Trouble, UnknownLesson, OSError) as trouble:
         print(f"workshop: {trouble}", file=sys.stderr)
         return 2

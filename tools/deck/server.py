@@ -6,6 +6,7 @@ and every page of the deck, those in the speaker view too, is a view of it.
 """
 
 import json
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
@@ -39,13 +40,13 @@ class Deck:
 class DeckServer(WidgetServer):
     """Serves one deck and the kernel behind it."""
 
-    def __init__(self, deck: Deck, folder: Path, *, ip: str, port: int):
-        super().__init__(folder, ip=ip, port=port)
+    def __init__(self, deck: Deck, folder: Path, *, ip: str):
+        super().__init__(folder, ip=ip)
         self.deck = deck
 
-    def listen(self) -> None:
-        """Answer from now on. Raises OSError when the port is taken."""
-        super().listen([(r"/progress", Progress), (r"/", Page)], deck=self.deck)
+    def listen(self, listening: socket.socket) -> None:
+        """Answer from now on what comes to this socket."""
+        super().listen(listening, [(r"/progress", Progress), (r"/", Page)], deck=self.deck)
 
     async def run(self, notebook: NotebookNode, cells: list[int], *, said: Callable[[str], None]) -> dict:
         """Start the kernel, run the cells at these places; return what a page needs to reach the kernel.

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import secrets
 import shutil
+import socket
 import subprocess
 import tempfile
 from html import escape
@@ -19,7 +20,6 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import FileFindHandler, JupyterHandler
 from jupyter_server.services.kernels.handlers import KernelHandler
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 from tornado.websocket import WebSocketClosedError
 from voila.app import Voila
 from voila.configuration import VoilaConfiguration
@@ -43,11 +43,11 @@ class WidgetServer(Voila):
     """One kernel and all that the widgets of a page need of it; a page is let in by its `token`.
 
     folder   where the kernel starts
-    ip, port where to listen; port 0 takes a free one, and after `listen` the attribute `port` names it
+    ip       the address at which the socket that `listen` gets listens
     """
 
-    def __init__(self, folder: Path, *, ip: str, port: int):
-        super().__init__(token=secrets.token_hex(24), ip=ip, port=port, root_dir=str(folder), log_level="ERROR")
+    def __init__(self, folder: Path, *, ip: str):
+        super().__init__(token=secrets.token_hex(24), ip=ip, root_dir=str(folder), log_level="ERROR")
         self.config.KernelManager.autorestart = False  # a new one would know nothing of the labs, and nobody be told
         self.voila_configuration = VoilaConfiguration(
             parent=self, kernel_spec_manager_class=RunningPython, extension_allowlist=EXTENSIONS
@@ -55,21 +55,22 @@ class WidgetServer(Voila):
         self.connection_dir = tempfile.mkdtemp(prefix="deck-")
         self.static_paths = collect_static_paths(["voila"], "base")
         self.kernel_id: str | None = None
+        self.http: HTTPServer | None = None
 
-    def listen(self, pages: list[tuple], **settings) -> None:
-        """Answer from now on, the (pattern, handler) `pages` too, which find `settings` in theirs.
+    def listen(self, listening: socket.socket, pages: list[tuple], **settings) -> None:
+        """Answer from now on what comes to this socket; the attribute `port` names its port.
 
-        Raises OSError when the port is taken.
+        The (pattern, handler) `pages` are served too, and find `settings` in theirs.
         """
         settings |= self.init_settings()
         settings["allow_remote_access"] = self.ip not in ("127.0.0.1", "localhost", "::1")
         self.kernel_manager.allowed_message_types = MESSAGES
         logging.getLogger("tornado").setLevel(logging.ERROR)  # not every visitor without a token in the terminal
-        sockets = bind_sockets(self.port, self.ip)
-        self.port = sockets[0].getsockname()[1]
+        listening.setblocking(False)
+        self.port = listening.getsockname()[1]
         self.app = tornado.web.Application([*self.init_handlers(), *pages], **settings)
         self.http = HTTPServer(self.app)
-        self.http.add_sockets(sockets)
+        self.http.add_socket(listening)
 
     def init_handlers(self) -> list[tuple]:
         """In place of all of Voilà's."""
@@ -103,7 +104,8 @@ class WidgetServer(Voila):
         # Pages that are still open have messages on their way, to sockets and a kernel that end now: no news.
         logging.getLogger("tornado").setLevel(logging.CRITICAL)
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
-        self.http.stop()
+        if self.http:
+            self.http.stop()
         await self.kernel_manager.shutdown_all(now=True)
         shutil.rmtree(self.connection_dir, ignore_errors=True)
 

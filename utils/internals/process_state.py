@@ -6,6 +6,7 @@ import os
 import random
 import sys
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -33,6 +34,16 @@ def set_random_state(state: dict) -> None:
     np.random.set_state((algorithm, np.array(keys, dtype=np.uint32), *rest))
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
+
+
+@contextlib.contextmanager
+def generator_kept() -> Iterator[None]:
+    """torch's generator goes on as if nobody had drawn from it."""
+    state = torch.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
 
 
 @contextlib.contextmanager

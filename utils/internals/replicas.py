@@ -15,6 +15,8 @@ from torch.optim import Optimizer
 
 from utils.internals.errors import in_short, text_of
 from utils.internals.lockstep import Worker
+from utils.internals.process_state import generator_kept
+from utils.internals.stepping import needs_closure, set_mode
 from utils.internals.torch_steps import step_without_profiler
 
 Make = Callable[[list[nn.Parameter], float], Optimizer]  # (parameters, lr) → optimizer
@@ -115,13 +117,18 @@ class Separate:
                     replica.optimizer = make(replica.params, replica.lr)
                     replica.scheduler = schedule(replica.optimizer)
                     replica.step = step_without_profiler(replica.optimizer)
-                    _switch(replica.optimizer, "train")
+                    set_mode(replica.optimizer, training=True)
 
     def _replica(self, i: int, j: int, lr: float, seed: int) -> Replica:
         views = [leaf.detach()[i, j] for leaf in self.leaves.values()]
         trained = [leaf.requires_grad for leaf in self.leaves.values()]
         params = [nn.Parameter(view, requires_grad=each) for view, each in zip(views, trained, strict=True)]
         return Replica(lr, seed, views, params, torch.Generator().manual_seed(int(seed)).get_state())
+
+    @property
+    def is_of_torch(self) -> bool:
+        """Whether the optimizers are torch's own, which keep nothing outside themselves."""
+        return all(type(each.optimizer).__module__.startswith("torch.optim.") for each in self.replicas)
 
     @property
     def alive(self) -> Tensor:
@@ -160,7 +167,7 @@ class Separate:
             for replica in self.replicas:
                 if replica.alive:
                     with replica.turn("at the end"):
-                        _switch(replica.optimizer, "eval")
+                        set_mode(replica.optimizer, training=False)
 
     def take_gradients(self, leaves: dict[str, Tensor]) -> None:
         """The gradients of other tensors of the same names and shapes, as if they had been computed for these."""
@@ -191,23 +198,8 @@ class Separate:
                     parameter.grad = gradient
 
     def _needs_closure(self) -> bool:
-        """Whether step() raises and step(closure) does not, tried on copies of the first replica."""
         first = self.replicas[0]
-
-        def fails(*arguments) -> bool:
-            params = [nn.Parameter(p.detach().clone(), requires_grad=p.requires_grad) for p in first.params]
-            optimizer = self._make(params, first.lr)
-            _switch(optimizer, "train")
-            for parameter, known in zip(params, first.params, strict=True):
-                parameter.grad = None if known.grad is None else known.grad.clone()
-            try:
-                optimizer.step(*arguments)
-            except Exception:
-                return True
-            return False
-
-        with generator_kept():
-            return fails() and not fails(lambda: torch.tensor(1.0))
+        return needs_closure(lambda params: self._make(params, first.lr), first.params)
 
     def _step_in_lockstep(self, now: Tensor, gradients: list, evaluate: Callable[[], Tensor], when: str) -> None:
         """Steps that ask for the loss again: each runs in a thread, and once all have asked, one evaluation serves all.
@@ -238,16 +230,6 @@ class Separate:
                 worker.stop()
 
 
-def has_modes(optimizer: Optimizer) -> bool:
-    """Schedule-free optimizers have one point to train at, another to be judged by, and methods for both."""
-    return all(callable(getattr(optimizer, name, None)) for name in ("train", "eval"))
-
-
-def _switch(optimizer: Optimizer, mode: str) -> None:
-    if has_modes(optimizer):
-        getattr(optimizer, mode)()
-
-
 def _closure(replica: Replica, pause: Callable, answers: dict) -> Callable[[], Tensor]:
     """What a step calls to learn the loss of its replica, and its gradient, where it is now."""
 
@@ -258,13 +240,3 @@ def _closure(replica: Replica, pause: Callable, answers: dict) -> Callable[[], T
         return answers[id(replica)].clone()
 
     return closure
-
-
-@contextlib.contextmanager
-def generator_kept() -> Iterator[None]:
-    """torch's generator goes on as if nobody had drawn from it."""
-    state = torch.get_rng_state()
-    try:
-        yield
-    finally:
-        torch.set_rng_state(state)

@@ -15,7 +15,8 @@ from torch import Tensor, nn, optim
 from torch.optim import Optimizer, lr_scheduler
 
 from utils.internals.errors import text_of
-from utils.internals.replicas import Make, Schedule, Separate, generator_kept, is_trained, stacked
+from utils.internals.process_state import generator_kept
+from utils.internals.replicas import Make, Schedule, Separate, is_trained, stacked
 from utils.internals.torch_steps import has_hooks, note_as_stepped, step_without_profiler
 from utils.internals.watched import NoWayOut, NumberByNumber, Unproven
 

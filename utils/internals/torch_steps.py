@@ -16,8 +16,8 @@ def hooks_on_all_optimizers() -> tuple[dict, dict]:
 
 def has_hooks(optimizer: Optimizer) -> bool:
     """Whether anything runs before or after its steps: a hook of its own or one on all optimizers."""
-    # A wrapper of another optimizer may be no more than a subclass by name, and lack them.
-    own = [getattr(optimizer, f"_optimizer_step_{when}_hooks", None) for when in ("pre", "post")]
+    # A wrapper of another optimizer may be a subclass by name only. It lacks them, and its own step may miss them.
+    own = [getattr(optimizer, f"_optimizer_step_{when}_hooks", ["none"]) for when in ("pre", "post")]
     return any((*own, *hooks_on_all_optimizers()))
 
 

@@ -17,8 +17,9 @@ from torch import nn
 from utils.descent import requires_closure
 from utils.internals.process_state import random_state, set_random_state
 from utils.internals.snapshots import same, snapshot
+from utils.internals.stepping import set_mode
 from utils.internals.torch_steps import attributes_without_schedulers
-from utils.training import History, Loss, check_parts, loss_of, set_mode
+from utils.training import History, Loss, check_parts, loss_of
 
 
 @dataclass(frozen=True, eq=False)

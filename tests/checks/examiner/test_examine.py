@@ -181,7 +181,7 @@ def test_optimizers_of_torch_pass_beside_themselves(name):
     assert verdict, verdict.message
     assert "✗" not in verdict.message
     assert verdict.message.startswith(
-        "all 44 points" if name in ELEMENTWISE else f"all {42 if name == 'Adafactor' else 40}"
+        "all 45 points" if name in ELEMENTWISE else f"all {43 if name == 'Adafactor' else 41}"
     )
 
 
@@ -210,7 +210,7 @@ def test_right_ones_that_round_otherwise_pass(name):
 
 def test_steps_may_be_one():
     verdict = check_optimizer(Adam, Adam, steps=1)
-    assert verdict.message.startswith("all 44 points")
+    assert verdict.message.startswith("all 45 points")
 
 
 def test_lr_may_be_a_tensor():
@@ -316,6 +316,64 @@ def test_a_mistake_is_named_only_if_it_explains_the_other_histories_as_well():
 
     verdict = check_optimizer(partial(Changes, **_ADAM), partial(Adam, **_ADAM), steps=4)
     assert re.search("a matrix: At step 1 .*Compare that one step by hand", verdict.message), verdict.message
+
+
+@pytest.mark.parametrize("last", [30, 150])
+def test_what_breaks_only_after_many_steps_is_seen(last):
+    class Late(MyAdam):
+        """Right for a while; then its step is half as long."""
+
+        def update(self, p, g, state, t, group, flaw):
+            before = p.clone()
+            super().update(p, g, state, t, group, flaw)
+            if t > last:
+                p.lerp_(before, 0.5)
+
+    verdict = check_optimizer(partial(Late, **_ADAM), partial(Adam, **_ADAM))
+    assert re.search(f"a long walk: At step {last + 1} .*", verdict.message), verdict.message
+
+
+class TwoModes(SGD):
+    """As schedule-free optimizers do, it keeps its mode in its groups and refuses a step before `train()`."""
+
+    def train(self, mode=True):
+        for group in self.param_groups:
+            group["train_mode"] = mode
+
+    def eval(self):
+        self.train(False)
+
+    def step(self, closure=None):
+        if not self.param_groups[0].get("train_mode"):
+            raise RuntimeError("call train() first")
+        return super().step(closure)
+
+
+def test_one_with_two_modes_is_examined_in_the_one_it_trains_in():
+    verdict = check_optimizer(partial(TwoModes, lr=0.1), partial(SGD, lr=0.1), steps=4)
+    assert verdict, verdict.message
+
+
+def test_a_reference_that_fails_after_it_was_looked_at_is_refused_as_such():
+    made = []
+
+    def tires(params):
+        made.append(params)
+        return SGD(params, lr=0.1 if len(made) < 3 else -1)
+
+    verdict = check_optimizer(partial(SGD, lr=0.1), tires, steps=4)
+    assert re.search("reference itself cannot be examined.*Invalid learning rate", verdict.message), verdict.message
+
+
+def test_a_reference_that_fails_once_the_candidate_has_had_its_turn_is_refused_as_such():
+    made = []
+
+    def both(params):
+        made.append(params)
+        return SGD(params, lr=0.1 if len(made) < 60 else -1)
+
+    verdict = check_optimizer(both, both, steps=4)
+    assert 50 < len(made) and "reference itself cannot be examined" in verdict.message, verdict.message
 
 
 class Bare(Optimizer):

@@ -515,10 +515,18 @@ def test_a_deck_on_ipv6_is_found_at_its_address(ipv6, tmp_path):
 def test_a_port_that_is_taken_is_noticed_on_ipv6_too(ipv6):
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
         with pytest.raises(present.Trouble, match="is in use"):
-            present.choose_port(server.getsockname()[1], "::1")
+            present.open_port(server.getsockname()[1], "::1")
     with pytest.raises(present.Trouble, match="cannot listen on 2001:db8::7"):
-        present.choose_port(None, "2001:db8::7")
-    assert present.choose_port(None, "::1") > 0
+        present.open_port(None, "2001:db8::7")
+    present.open_port(None, "::1").close()
+
+
+def test_decks_that_start_at_once_have_ports_of_their_own(monkeypatch):
+    """Between choosing a port and listening on it nobody else can take it."""
+    with present.open_port(None, "127.0.0.1") as first:  # the usual one, or a free one where something has that
+        monkeypatch.setattr(present, "PORT", first.getsockname()[1])
+        with present.open_port(None, "127.0.0.1") as second, present.open_port(None, "127.0.0.1") as third:
+            assert len({each.getsockname()[1] for each in (first, second, third)}) == 3
 
 
 def test_the_file_that_opens_the_deck_leads_there_and_goes(tmp_path):

@@ -29,7 +29,7 @@ NOW = f"(Voilà {version('voila')}, jupyter_server {version('jupyter_server')})"
 @pytest.fixture
 def server(tmp_path):
     """Not listening, without a kernel."""
-    server = WidgetServer(tmp_path, ip="127.0.0.1", port=0)
+    server = WidgetServer(tmp_path, ip="127.0.0.1")
     yield server
     Path(server.connection_dir).rmdir()
 

@@ -31,6 +31,7 @@ class Case:
                 "moved": to other memory, and other values before the first step
     dtypes      of the parameters, in turn
     most_steps  enough to see what can be seen here
+    least_steps as many as there must be, however few were asked for; 0: none
     refusable   what a clear error may refuse: "complex", "sparse" or "tensor"
     refused_alike   True if what the reference refuses here the candidate has to refuse too
     hint        what a difference here mostly comes from
@@ -54,6 +55,7 @@ class Case:
     maximize: bool = False
     dtypes: tuple = (torch.float64,)
     most_steps: int = 8
+    least_steps: int = 0
     refusable: str = ""
     refused_alike: bool = False
     hint: str = ""

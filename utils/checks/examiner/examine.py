@@ -58,11 +58,15 @@ def examine(candidate: Callable[..., Optimizer], reference: Callable[..., Optimi
         return replace(point, truth=attempt(partial(point.run, lr=lr), reference, 10 * limit))
 
     points = [with_truth(point) for point in _points(steps, of_matrices=of_matrices)]
+    broken = next((point.truth.error for point in points[:2] if point.truth.error), "")
+    if broken:
+        raise Wrong(f"The reference itself cannot be examined. {broken}")
     if apart(points[0].truth.rows, points[1].truth.rows):
         raise Wrong("The reference itself cannot be examined. Two of it, one after the other, do not do the same.")
     now = time.monotonic()
     points = _try(points, candidate, with_truth, lr=lr, end=now + max(limit, PATIENCE * (now - begin)))
     _stop_at_stub(points)
+    _refuse_a_reference_that_changes(points, with_truth)
     values = [point for point in points if point.part == "values"]
     card = values + _effects(points) + [point for point in points if point.part != "values"]
     return report(card, partial(reason_of, points=points, makes=(candidate, reference), options=options))
@@ -94,7 +98,7 @@ def _points(steps: int, *, of_matrices: bool) -> list[Point]:
     points = []
     for part, cases in (("values", VALUES), ("contract", CONTRACT)):
         for case in [case.of_matrices() if of_matrices else case for case in cases]:
-            count = steps if part == "values" else min(steps, case.most_steps)
+            count = case.least_steps or (steps if part == "values" else min(steps, case.most_steps))
             points.append(Point(case.name, part, partial(walk, case=case, steps=count), case, count))
     refusal = "a state_dict with the wrong number of groups is refused"
     beside = partial(walk_side_by_side, case=SIDE_BY_SIDE, steps=min(steps, 3))
@@ -152,6 +156,14 @@ def _effects(points: list[Point]) -> list[Point]:
         sentences = [p.tried.effects[kind] for p in seen if kind in p.tried.effects and kind not in p.truth.effects]
         found.append(Point(name, "contract", failure=sentences[0] if sentences else ""))
     return found
+
+
+def _refuse_a_reference_that_changes(points: list[Point], with_truth: Callable) -> None:
+    """Before a failure is reported: does the reference still do there what it did?"""
+    for point in [point for point in points if point.failure and point.tried.ended][:1]:
+        now = with_truth(point).truth
+        if now.error != point.truth.error or apart(now.rows, point.truth.rows):
+            raise Wrong(f"The reference itself cannot be examined. It does not do the same each time. {now.error}")
 
 
 def _stop_at_stub(points: list[Point]) -> None:

@@ -38,6 +38,12 @@ _DTYPE = (
 )
 CONTRACT = [
     Case(
+        "a long walk",
+        least_steps=200,
+        hint="It agrees at first, and no longer after many steps: a counter or a power of a beta runs out, or what "
+        "was to happen once, or every so many steps, happens at other steps.",
+    ),
+    Case(
         "groups with their own lr",
         shapes=((3,), (3,), (2, 2)),
         lrs=(0.7, 0.3, 2.0),  # none is the default, so that it is seen where an lr was read

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from utils.checks.examiner.attempt import Attempt, Failed, Skipped
 from utils.checks.examiner.cases import Case
 from utils.checks.examiner.side_effects import note_effects
+from utils.internals.stepping import set_mode
 
 
 def walk(make: Callable, at: Attempt, *, case: Case, steps: int, lr: float) -> None:
@@ -85,6 +86,7 @@ def build(make: Callable, groups: list, params: list, at: Attempt) -> Optimizer:
         kind = f"the class `{optimizer.__name__}`" if isinstance(optimizer, type) else f"a `{type(optimizer).__name__}`"
         raise Failed(f"Your factory returned {kind}: it should return an object of a subclass of `Optimizer`.")
     at.kind = type(optimizer)
+    set_mode(optimizer, training=True)
     for group in optimizer.param_groups:  # an lr that is a tensor is changed in place by schedulers: not the factory's
         group.update({k: v.clone() for k, v in group.items() if isinstance(v, torch.Tensor)})
     first = optimizer.param_groups[0]
