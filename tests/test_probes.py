@@ -29,7 +29,18 @@ def test_a_right_rule_agrees_in_every_combination_that_torch_takes():
     assert found.settings == 3 * 3 and found.flags == ("foreach", "fused")  # nesterov without momentum is refused
     assert found.largest <= 1e-12
     assert str(found) == "9 settings, foreach and fused included, 20 steps each: no difference above 1e-12"
-    assert agreement(sgd, optim.SGD, steps=7, momentum=[0.5]).steps == 7
+
+
+def test_a_walk_has_as_many_steps_as_it_says():
+    gradients = []
+
+    def noted(p, g, state, *, lr):
+        gradients.append(tuple(g.tolist()))
+        return sgd(p, g, state, lr=lr)
+
+    found = agreement(noted, optim.SGD, steps=7)
+    assert len(gradients) == 7 * found.settings and len(set(gradients)) == 7
+    assert "7 steps each" in str(found)
 
 
 @pytest.mark.parametrize(
