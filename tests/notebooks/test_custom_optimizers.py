@@ -1,6 +1,6 @@
 """Notebook 03's optimizers, taken out of the notebook as the student meets them: equal to torch's, examined, fair.
 
-The cells tagged `setup` and `ladder` hold the classes, those tagged `claim` the races and their asserts.
+The cells tagged `setup` and `ladder` hold the classes, those tagged `claim` the races and what is judged.
 """
 
 import ast
@@ -398,7 +398,7 @@ def test_classes_are_short():
 
 
 def test_the_race_ends_as_the_page_says(page):
-    """ "Tune all: Lion ends near 1e-32, lower than anybody"; one notch of the start further on it is near 3e-4."""
+    """Switched on, Lion "ends near 1e-32, lower than anybody"; one notch of the start further on it is near 3e-4."""
     lab = race(own={"mine": page["CustomAdamW"], "Lion": page["Lion"]})
 
     def ends():
@@ -406,6 +406,9 @@ def test_the_race_ends_as_the_page_says(page):
         return {name: float(loss) for name, loss in told}
 
     lab.do("tune all")
+    lab.controls["Lion on"].value = False
+    assert "Lion" not in ends()
+    lab.controls["Lion on"].value = True
     tuned = ends()
     assert len(tuned) == 6 and min(tuned, key=tuned.get) == "Lion" and 1e-33 < tuned["Lion"] < 1e-31
     lab.controls["x"].value += lab.controls["x"].step
