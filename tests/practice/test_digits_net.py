@@ -11,7 +11,19 @@ from torch.nn import functional as F
 
 from utils import data
 from utils.practice import digits_net as practice
-from utils.practice.digits_net import Feed, conv_net, digits, digits_problem, judge, noise, shift
+from utils.practice.digits_net import (
+    Feed,
+    conv_net,
+    conv_nets,
+    digits,
+    digits_problem,
+    feeds,
+    judge,
+    judge_nets,
+    losses,
+    noise,
+    shift,
+)
 from utils.practice.sick_runs import zen
 from utils.sweeps import sweep
 
@@ -24,7 +36,7 @@ def rows():
     made = digits(200)
     parts = {part.name: getattr(made, part.name) for part in fields(made)}
     torch.set_default_dtype(torch.float64)
-    yield replace(made, **{name: (x.double(), y) for name, (x, y) in parts.items()})
+    yield replace(made, **{name: (x[:200].double(), y[:200]) for name, (x, y) in parts.items()})
     torch.set_default_dtype(torch.float32)
 
 
@@ -71,6 +83,49 @@ def test_measured_anew_the_statistics_are_those_of_update_bn(rows):
             optim.swa_utils.update_bn([rows.train[0]], model)
             loss = judge(model, rows.validation)[0]
             assert together.final[i, j] == pytest.approx(loss, rel=1e-12) and loss != pytest.approx(stale, rel=0.1)
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_nets_side_by_side_go_where_each_goes_alone(rows, augment):
+    seeds, steps = (3, 0, 8), 4
+    nets = conv_nets(seeds)
+    optimizer = optim.AdamW(nets.parameters(), lr=0.02)
+    average = optim.swa_utils.AveragedModel(nets)
+    together = []
+    for x, y in feeds(rows, steps, seeds, batch_size=24, augment=augment):
+        found = losses(nets(x), y)
+        together.append(found.detach())
+        optimizer.zero_grad()
+        found.sum().backward()
+        optimizer.step()
+        average.update_parameters(nets)
+    optim.swa_utils.update_bn([x for x, _ in feeds(rows, 2, seeds)], average)
+    for k, seed in enumerate(seeds):
+        model, generator, alone = conv_net(seed), noise(seed), []
+        own = optim.swa_utils.AveragedModel(model)
+        optimizer = optim.AdamW(model.parameters(), lr=0.02)
+        for x, y in Feed(rows, steps, seed, 24):
+            loss = F.cross_entropy(model(shift(x, generator) if augment else x), y)
+            alone.append(loss.item())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            own.update_parameters(model)
+        optim.swa_utils.update_bn([x for x, _ in Feed(rows, 2, seed)], own)
+        assert np.allclose([step[k].item() for step in together], alone, rtol=1e-12, atol=0)
+        for ours, theirs in ((nets, model), (average.module, own.module)):
+            loss, error = judge_nets(ours, rows.validation)
+            assert (loss[k], error[k]) == pytest.approx(judge(theirs, rows.validation), rel=1e-9)
+
+
+def test_a_frozen_body_and_a_new_head_belong_to_each_net(rows):
+    nets, other = conv_nets((0, 1)), conv_nets((5, 6))
+    nets[-1] = other[-1]
+    x = rows.train[0][:9]
+    for k, (seed, head) in enumerate(((0, 5), (1, 6))):
+        alone = conv_net(seed)
+        alone[-1] = conv_net(head)[-1]
+        assert torch.allclose(nets(x.expand(-1, 2, -1, -1))[:, k], alone(x), rtol=1e-12)
 
 
 def test_the_three_parts_are_apart_and_the_test_rows_are_always_the_same():

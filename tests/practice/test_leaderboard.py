@@ -13,8 +13,10 @@ from torch import nn, optim
 from torch.nn import functional as F
 
 from utils.practice import leaderboard
+from utils.practice.digits_net import digits_problem
 from utils.practice.leaderboard import REFERENCES, SEEDS, Score, check_recipe, constant, score
 from utils.practice.leaderboard import leaderboard as board_of
+from utils.sweeps import sweep
 
 
 @pytest.fixture(autouse=True)
@@ -98,6 +100,32 @@ def test_the_board_ranks_and_compares_with_the_best_reference():
     assert "| yours" in board._repr_markdown_()
 
 
+@pytest.mark.parametrize(
+    "ahead, verdict, reason",
+    [
+        ([0.5, 0.6, 0.7], "better", "lies above 0"),
+        ([-0.5, -0.6, -0.7], "worse", "lies below 0"),
+        ([0.1, 0.11, 0.12], "no difference", "within ± 0.2"),
+        ([-0.9, 0.1, 0.9], "undecided", "cannot tell"),
+    ],
+)
+def test_the_board_gives_the_judges_verdict_and_its_reason(monkeypatch, ahead, verdict, reason):
+    best = Score("the best", np.array([98.0, 98.2, 98.4]))
+    monkeypatch.setattr(leaderboard, "reference_scores", lambda: {"the best": best})
+    monkeypatch.setattr(leaderboard, "score", lambda recipe, on: Score("yours", best.accuracy + ahead))
+    board = board_of(constant)
+    assert board.against.verdict == verdict
+    assert f"Verdict: {verdict}, since the interval" in board.said and reason in board.said
+
+
+def test_a_sweep_on_the_choosing_seeds_shows_what_the_check_will_judge():
+    """What a student reads off a sweep and what the check says are of the same runs: all of the seeds that choose."""
+    seeds = leaderboard.SEEDS["validation"]
+    problem = digits_problem(leaderboard.digits(), leaderboard.STEPS, seeds=seeds, judge="error")
+    shown = 100 - sweep(partial(optim.AdamW, fused=True), **problem, lrs=[0.01]).final[0]
+    assert np.abs(shown - score(constant).accuracy).max() < 0.9  # three of 337 digits: a last bit may turn a close one
+
+
 def test_the_looks_at_the_test_rows_are_counted(monkeypatch):
     monkeypatch.setattr(leaderboard, "_looks", iter([3, 4]))
     assert "has chosen on them" not in board_of(constant).said
@@ -107,7 +135,7 @@ def test_the_looks_at_the_test_rows_are_counted(monkeypatch):
 def test_a_copy_of_the_best_reference_is_level():
     leaderboard.reference_scores()
     best = max(REFERENCES, key=lambda name: leaderboard.reference_scores()[name].accuracy.mean())
-    assert board_of(REFERENCES[best]).against.verdict == "no gain"
+    assert board_of(REFERENCES[best]).against.verdict == "no difference"
 
 
 # ---- what a recipe spends, whoever does it
@@ -812,7 +840,7 @@ def test_a_stub_is_not_yet():
 
 def test_the_check_tells_how_far_it_got(monkeypatch):
     monkeypatch.setattr(leaderboard, "TARGET", 100.5)
-    assert "and 100.5 % is asked for" in check_recipe(constant).message
+    assert "in the mean of the seeds 0, 1 and 2; the goal is 100.5 %" in check_recipe(constant).message
     monkeypatch.setattr(leaderboard, "TARGET", 50.0)
     assert check_recipe(constant) and "on the validation rows" in check_recipe(constant).message
 
