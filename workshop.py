@@ -7,7 +7,7 @@
     python3 workshop.py wheels FOLDER                           fetch all packages, for a class without network
     python3 workshop.py test [NUMBER ...] [--quick]             run every test, or a lesson's; quick: without a browser
     python3 workshop.py bench                                   measure how fast the labs and all the rest are
-    python3 workshop.py refresh|replicate [NUMBER ...]          run notebooks again, store outputs | claims, 20 new seeds
+    python3 workshop.py refresh|replicate [NUMBER ...]          run notebooks again, store what they show | claims
 
 After the first start `python3 workshop.py present --help`, and so on, lists all options of a command.
 The first start takes minutes: it installs requirements.txt into .venv, or into the virtual environment that is active,

@@ -72,9 +72,7 @@ def opening_file(address: str, folder: Path) -> Iterator[Path]:
         shutil.rmtree(private, ignore_errors=True)
 
 
-async def present(
-    path: Path, listening: socket.socket, *, ip: str, run_all: bool, browser: bool, began: float
-) -> None:
+async def present(path: Path, listening: socket.socket, *, ip: str, run_all: bool, browser: bool, began: float) -> None:
     """Serve the deck until the task is cancelled. Raises Trouble when a cell fails or the kernel does not start."""
     try:
         import nbformat
