@@ -142,7 +142,7 @@ def _grouped_net(params: dict, x: Tensor, running: dict, *, training: bool, mome
         x = F.conv2d(x, flat(f"{conv}.weight"), stride=stride, padding=1, groups=replicas)
         mean, variance = running[norm]
         scale, bias = flat(f"{norm}.weight"), flat(f"{norm}.bias")
-        return F.batch_norm(x, mean, variance, scale, bias, training, momentum).relu()
+        return F.batch_norm(x, mean, variance, scale, bias, training, momentum).relu_()
 
     x = x[:, :, 0].transpose(0, 1).unsqueeze(1).expand(-1, lrs, -1, -1, -1).flatten(1, 2)  # (rows, replicas, 8, 8)
     x = x.contiguous(memory_format=torch.channels_last)  # this layout saves a sixth of the time
