@@ -1,4 +1,4 @@
-"""What notebook 04b trains under each schedule: functions from seeds to the arguments of `sweep()` or `sweep_watched()`."""
+"""What notebook 04b trains under each schedule: seeds → the arguments of `sweep()` or `sweep_watched()`."""
 
 from collections.abc import Callable, Sequence
 
