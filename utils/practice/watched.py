@@ -34,12 +34,16 @@ def sweep_watched(
     stacked = {key: torch.stack([torch.stack([start[key] for start in starts])] * len(lrs)) for key in starts[0]}
     for leaf in stacked.values():
         leaf.requires_grad_().grad = torch.zeros_like(leaf)
-    optimizers = []
+    optimizers, every_param = [], []
     for place in np.ndindex(shape):
         params = [nn.Parameter(leaf.detach()[place]) for leaf in stacked.values()]  # the same memory
         for param, leaf in zip(params, stacked.values(), strict=True):
             param.grad = leaf.grad[place]
+        every_param += params
         optimizers.append(make_optimizer(params, lr=float(lrs[place[0]])))
+    # One optimizer steps for all, several times faster: it uses the groups in which the schedulers set their lrs.
+    together = make_optimizer(every_param, lr=float(lrs[0]))
+    together.param_groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     schedulers = [make_scheduler(optimizer) for optimizer in optimizers]
     losses = np.empty((steps, *shape))
     for step in range(steps):
@@ -48,8 +52,7 @@ def sweep_watched(
         now = loss(stacked, step)
         now.sum().backward()
         losses[step] = now.detach().numpy()
-        for optimizer in optimizers:
-            optimizer.step()
+        together.step()
         if (step + 1) % every == 0:
             with torch.no_grad():
                 values = metric(stacked).flatten().tolist()
