@@ -90,11 +90,10 @@ def _show_progress(done: int, of: int, seconds: float) -> None:
     print(f"{bar} {done} of {of} runs, about {left / 60:.0f} min left", end=end, file=sys.stderr, flush=True)
 
 
-def store(lesson: Path, results: dict[int, dict], *, record: Path = RECORD) -> None:
-    """Put the lesson's sets into the record, one set a line, and leave the other lessons there as they are."""
+def store(lesson: Path, results: dict[int, dict], code: str, *, record: Path = RECORD) -> None:
+    """Put the lesson's sets, which this code gave, into the record, one set a line; other lessons stay as they are."""
     every = load(record)
     sets = {str(seed): results[seed]["claims"] for seed in SETS}
-    code = claims.fingerprint(claims.cells_of(lesson))
     every[lesson.stem] = {"code": code, "made_with": claims.made_with(), "sets": sets}
     blocks = []
     for name, stored in sorted(every.items()):
@@ -151,6 +150,7 @@ def main(
         return _one_set(lessons, this_week() if options.week else options.seed, options.workers, parts)
     known = load(record)
     stored = {lesson: is_current(lesson, known) for lesson in lessons}
+    code = {lesson: claims.fingerprint(claims.cells_of(lesson)) for lesson in lessons}  # now: it may change meanwhile
     jobs = [(lesson, seed) for lesson in lessons if not stored[lesson] for seed in SETS]
     results, weak = run_all(jobs, parts=parts, workers=options.workers), []
     for lesson in lessons:
@@ -159,7 +159,7 @@ def main(
             found = {int(seed): {"claims": each, "failed": {}} for seed, each in sets.items()}
         else:
             found = {seed: results[lesson, seed] for seed in SETS}
-            store(lesson, found, record=record)
+            store(lesson, found, code[lesson], record=record)
         weak += report(lesson, found)
     if weak:
         print(

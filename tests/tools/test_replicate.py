@@ -92,6 +92,19 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, repeat):
     assert repeat() == 0 and ran(tmp_path) == dict.fromkeys(replicate.SETS, 1)
 
 
+def test_what_is_edited_meanwhile_is_not_taken_for_what_was_run(tmp_path, repeat, monkeypatch):
+    path, found = lesson(tmp_path, SOLID), replicate.run_all
+
+    def edited_after_it(*arguments, **options):
+        results = found(*arguments, **options)
+        lesson(tmp_path, SOLID, SHAKY)
+        return results
+
+    monkeypatch.setattr(replicate, "run_all", edited_after_it)
+    repeat()
+    assert not replicate.is_current(path, replicate.load(tmp_path / "claims.json"))
+
+
 def test_another_lessons_record_stays(tmp_path, repeat):
     lesson(tmp_path, SOLID)
     lesson(tmp_path, SHAKY, number="08")
