@@ -29,6 +29,8 @@ def sweep_watched(
     """As `sweep()`, but each replica's scheduler is given its own metric, after every `every` steps.
 
     metric   like `evaluate`: the stacked parameters → (lrs, seeds)
+
+    For optimizers that take no closure and look at no other group of parameters than the one they move, as SGD and Adam.
     """
     shape, starts = (len(lrs), len(seeds)), [init(seed) for seed in seeds]
     stacked = {key: torch.stack([torch.stack([start[key] for start in starts])] * len(lrs)) for key in starts[0]}
@@ -77,7 +79,6 @@ def tune_watched(
 
     Raises ValueError if a seed both chooses and reports.
     """
-
     shared = sorted(set(choosing) & set(reporting))
     if shared:
         raise ValueError(f"seeds that choose the lr may not report as well: {shared} do both")
