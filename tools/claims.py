@@ -77,10 +77,28 @@ def made_with() -> dict[str, str]:
 
 
 def fingerprint(cells: dict[str, str], *, package: Path = UTILS) -> str:
-    """Of the code that decides how the claims come out: the cells, and the modules of `package` that they import."""
+    """Of the code that decides how the claims come out: the cells, and the modules of `package` that they import.
+
+    What is said about the code, in docstrings and lines of comments, decides nothing.
+    """
     files = sorted(modules_of(cells.values(), package=package))
-    parts = [*cells.values(), *(file.read_text(encoding="utf-8") for file in files)]
+    parts = [_without_words(source) for source in (*cells.values(), *(f.read_text(encoding="utf-8") for f in files))]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _without_words(source: str) -> str:
+    """The source without its docstrings, lines of comments and empty lines; its text, which no Python writes anew."""
+    lines = source.splitlines()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                lines[first.lineno - 1 : first.end_lineno] = [""] * (first.end_lineno - first.lineno + 1)
+    return "\n".join(line for line in lines if line.strip() and not line.strip().startswith("#"))
 
 
 def modules_of(sources: Iterable[str], *, package: Path = UTILS) -> set[Path]:

@@ -71,6 +71,23 @@ def test_the_fingerprint_sees_what_decides():
 
 
 @pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ("x = 1", "# why\nx = 1\n\n", True),
+        ("def f():\n    'says'\n    return 1", 'def f():\n    """says\n\n    more."""\n    return 1', True),
+        ("'of the module'\nx = 1", "x = 1", True),
+        ("x = 1", "x = 2", False),
+        ("x = 'a # b'", "x = 'a # c'", False),
+        ("def f():\n    x = 'says'", "def f():\n    x = 'else'", False),
+        ("x = 1\n'no docstring'", "x = 1\n'but a value'", False),
+    ],
+)
+def test_only_what_decides_is_in_the_fingerprint(tmp_path, before, after, same):
+    before, after = (claims.fingerprint({"cell": source}, package=tmp_path) for source in (before, after))
+    assert (before == after) == same
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "from utils.deep.nest import value",
@@ -95,7 +112,7 @@ def test_the_fingerprint_sees_a_change_in_a_nested_module(tmp_path, line, change
         (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text(content)
     before = claims.fingerprint({"a-claim": line}, package=package)
-    (package / "deep/apart.py").write_text("# nobody imports it\n")
+    (package / "deep/apart.py").write_text("value = 3\n")
     assert claims.fingerprint({"a-claim": line}, package=package) == before
     (package / changed).write_text("value = 2\n")
     assert claims.fingerprint({"a-claim": line}, package=package) != before
