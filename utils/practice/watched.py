@@ -30,7 +30,7 @@ def sweep_watched(
 
     metric   like `evaluate`: the stacked parameters → (lrs, seeds)
 
-    For optimizers that take no closure and look at no other group of parameters than the one they move, as SGD and Adam.
+    For optimizers that take no closure and look at no other group of parameters than the one they move: SGD, Adam.
     """
     shape, starts = (len(lrs), len(seeds)), [init(seed) for seed in seeds]
     stacked = {key: torch.stack([torch.stack([start[key] for start in starts])] * len(lrs)) for key in starts[0]}
