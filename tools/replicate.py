@@ -52,8 +52,9 @@ def is_current(lesson: Path, record: dict) -> bool:
 def run_all(jobs: list[tuple[Path, int]], *, parts: Path = PARTS, workers: int | None = None) -> dict:
     """{(lesson, seed): what `claims.run` gave}, in parallel; each result is kept in `parts` as soon as it is there."""
     results, waiting, begun = {}, [], time.monotonic()
+    code = {lesson: claims.fingerprint(claims.cells_of(lesson))[:16] for lesson in {lesson for lesson, _seed in jobs}}
     for lesson, seed in jobs:
-        part = _part(lesson, seed, parts)
+        part = parts / f"{lesson.stem}-{code[lesson]}-{seed}.json"
         if part.is_file():
             results[lesson, seed] = json.loads(part.read_text(encoding="utf-8"))
         else:
@@ -76,11 +77,6 @@ def _found(waiting: list[tuple], workers: int) -> Iterator[tuple[tuple, dict]]:
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         futures = {pool.submit(claims.run, claims.cells_of(job[0]), job[1]): job for job in waiting}
         yield from ((futures[future], future.result()) for future in as_completed(futures))
-
-
-def _part(lesson: Path, seed: int, parts: Path) -> Path:
-    code = claims.fingerprint(claims.cells_of(lesson))[:16]
-    return parts / f"{lesson.stem}-{code}-{seed}.json"
 
 
 def _show_progress(done: int, of: int, seconds: float) -> None:
