@@ -62,12 +62,9 @@ def run(cells: dict[str, str], seed: int) -> dict:
 
 
 def printed(lesson: Path) -> list[list[str]]:
-    """[claim, verdict, …] of every row of the table that stands in the lesson, as it was stored."""
-    (table,) = (
-        "".join(cell["outputs"][0]["data"]["text/markdown"])
-        for cell in code_cells(lesson)
-        if cell["id"] == "claims-table"
-    )
+    """[claim, verdict, …] of every row of the table that stands in the lesson, as it was stored; none if none is."""
+    (cell,) = (cell for cell in code_cells(lesson) if cell["id"] == "claims-table")
+    table = "".join(cell["outputs"][0]["data"]["text/markdown"]) if cell["outputs"] else ""
     return [[part.strip() for part in line.strip("|").split(" | ")] for line in table.splitlines()[2:]]
 
 

@@ -124,6 +124,14 @@ def test_a_claim_that_the_page_does_not_show_is_named(tmp_path, repeat, capsys):
     assert "not in the lesson's table: A against B" in shown and " 0 of 20  better         A against G" in shown
 
 
+def test_a_lesson_that_was_never_refreshed_is_run_all_the_same(tmp_path, repeat, capsys):
+    path = lesson(tmp_path, SOLID)
+    notebook = json.loads(path.read_text())
+    notebook["cells"][-2]["outputs"] = []
+    path.write_text(json.dumps(notebook))
+    assert repeat() == 1 and "not in the lesson's table: A against B" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("sources", "seed", "code"), [([SOLID, SHAKY], 15_000, 1), ([SOLID, SHAKY], 16_000, 0)])
 def test_one_set_is_not_stored(tmp_path, repeat, capsys, sources, seed, code):
     lesson(tmp_path, *sources)
