@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.support.any_lab import AnyLab, AnyLabInBothThemes
-from tests.support.lab_pictures import CASES, assert_designed, box
+from tests.support.lab_pictures import CASES, assert_designed, box, soon
 
 
 @pytest.fixture(scope="module")
@@ -22,15 +22,18 @@ def test_the_designer_is_shown_after_run_all(notebook, twin):
 
 
 def test_what_is_chosen_brings_its_own_arguments_each_with_a_name(notebook, twin):
-    def sliders() -> list[str]:
-        return [each.get_attribute("aria-label") for each in notebook.page.get_by_role("slider").all()]
+    def assert_sliders(*names: str) -> None:
+        def come() -> None:
+            assert [each.get_attribute("aria-label") for each in notebook.page.get_by_role("slider").all()] == [*names]
 
-    assert sliders() == ["lr", "constant lr", "CosineAnnealingLR, T_max", "CosineAnnealingLR, eta_min", "step"]
+        soon(notebook, come)  # each comes by a message of its own
+
+    assert_sliders("lr", "constant lr", "CosineAnnealingLR, T_max", "CosineAnnealingLR, eta_min", "step")
     box(notebook, "composed").select_option("after a second")
     linear = [f"second: LinearLR, {knob}" for knob in ("start_factor", "end_factor", "total_iters")]
     expect(notebook.handle(linear[0])).to_be_visible()
     cosine = ["CosineAnnealingLR, T_max", "CosineAnnealingLR, eta_min"]
-    assert sliders() == ["milestone", "lr", "constant lr", *cosine, *linear, "step"]
+    assert_sliders("milestone", "lr", "constant lr", *cosine, *linear, "step")
     assert_designed(notebook, twin)
     box(notebook, "second").select_option("ConstantLR")
     expect(notebook.handle("second: ConstantLR, factor")).to_be_visible()
