@@ -123,7 +123,7 @@ def test_a_sweep_on_the_choosing_seeds_shows_what_the_check_will_judge():
     seeds = leaderboard.SEEDS["validation"]
     problem = digits_problem(leaderboard.digits(), leaderboard.STEPS, seeds=seeds, judge="error")
     shown = 100 - sweep(partial(optim.AdamW, fused=True), **problem, lrs=[0.01]).final[0]
-    assert np.abs(shown - score(constant).accuracy).max() < 0.9  # three of 337 digits: a last bit may turn a close one
+    assert np.abs(shown - score(constant).accuracy).max() < 0.3  # one of 337 digits: a last bit may turn a close one
 
 
 def test_the_looks_at_the_test_rows_are_counted(monkeypatch):
