@@ -721,10 +721,24 @@ def test_what_takes_no_lr_gets_it_in_a_group(groups):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"make_scheduler": ReduceLROnPlateau}, "ReduceLROnPlateau cannot be swept: it watches one loss"),
+        (
+            {"make_scheduler": ReduceLROnPlateau},
+            "ReduceLROnPlateau cannot be swept like this: it watches a metric: give",
+        ),
         (
             {"make_scheduler": partial(OneCycleLR, max_lr=1, total_steps=30, cycle_momentum=False)},
             r"OneCycleLR .* replaces the lrs .* Give it max_lr=\[group",
+        ),
+        ({"metric": lambda p: loss(p, 0)}, "goes with a scheduler that watches it"),
+        ({"every": 2}, "every .*with a metric"),
+        ({"make_scheduler": ReduceLROnPlateau, "metric": lambda p: loss(p, 0), "every": 0}, "1 or more, got 0"),
+        (
+            {"make_scheduler": ReduceLROnPlateau, "metric": lambda p: loss(p, 0).mean(1)},
+            r"metric must give .*got \(3,\)",
+        ),
+        (
+            {"make_scheduler": partial(StepLR, step_size=3), "metric": lambda p: loss(p, 0)},
+            "StepLR cannot be swept like this: it watches no metric",
         ),
         ({"lrs": [0.1, 0.01]}, "lrs positive and increasing"),
         ({"lrs": []}, "lrs positive and increasing"),

@@ -102,6 +102,8 @@ def sweep(
     seeds: Sequence[int],
     evaluate: Callable[[Params], Tensor] | None = None,
     make_scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+    metric: Callable[[Params], Tensor] | None = None,
+    every: int = 1,
     label: str | None = None,
 ) -> Sweep:
     """Train every lr with every seed at once and keep what each replica measured: what it would have measured alone.
@@ -117,6 +119,8 @@ def sweep(
     evaluate         like loss, without the step: what to judge by after the last step; default: the last loss
     make_scheduler   optimizer → scheduler, stepped after every step; each replica's lr is its base, and with
                      OneCycleLR(max_lr=the list of the groups' lrs) its peak
+    metric, every    for a scheduler that watches a metric: like evaluate, what each replica's own is stepped with
+                     after `every` steps; each replica then has an optimizer of its own
 
     An optimizer whose step needs a closure gets one: `loss` is then called several times in a step, for all replicas.
     One with `train()` and `eval()` trains in the one and is judged in the other.
@@ -125,13 +129,15 @@ def sweep(
     A replica whose numbers are no longer finite has diverged; if its optimizer then raises, only this run ends.
 
     Raises ValueError, with the reason, for what has no meaning: an optimizer that raises in a run alone as well (one
-    that wants sparse gradients, or second derivatives), a loss that mixes replicas, a scheduler that watches a loss or
-    replaces the lrs; an update that depends on more than its optimizer holds, such as a counter of the class, Python's
-    or NumPy's random numbers; and for lrs that do not increase or fewer than two seeds.
+    that wants sparse gradients, or second derivatives), a loss that mixes replicas, a scheduler that replaces the lrs
+    or watches a metric that is not given; an update that depends on more than its optimizer holds, such as a counter
+    of the class, Python's or NumPy's random numbers; and for lrs that do not increase or fewer than two seeds.
     """
     lrs, seeds = [float(lr) for lr in lrs], tuple(seeds)
     if steps < 1 or not lrs or not all(low < high for low, high in zip([0.0, *lrs], [*lrs, np.inf], strict=True)):
         raise ValueError(f"steps must be at least 1, lrs positive and increasing, got {steps} and {lrs}")
+    if every < 1 or (every > 1 and metric is None) or (metric is not None and make_scheduler is None):
+        raise ValueError(f"metric goes with a scheduler that watches it, every (1 or more, got {every}) with a metric")
     if len(seeds) < 2 or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds must be two or more different ones (a spread needs two), got {seeds}")
     starts = [dict(init(seed)) for seed in seeds]
@@ -141,7 +147,7 @@ def sweep(
         return _build(make_optimizer, params, lr)
 
     def schedule(optimizer):
-        return None if make_scheduler is None else _checked_scheduler(make_scheduler, optimizer)
+        return None if make_scheduler is None else _checked_scheduler(make_scheduler, optimizer, metric)
 
     runs, name = _all_runs(starts, seeds, lrs, make_optimizer, make, schedule)
 
@@ -160,6 +166,17 @@ def sweep(
         if witness:
             witness.hear(now)
         return now
+
+    def metric_of(runs):
+        if metric is None:
+            return None
+        with torch.no_grad():
+            measured = metric({key: leaf.clone() for key, leaf in runs.leaves.items()})
+        if measured.shape != (len(lrs), len(seeds)):
+            raise ValueError(
+                f"metric must give shape (lrs, seeds) = {(len(lrs), len(seeds))}, got {(*measured.shape,)}"
+            )
+        return measured
 
     losses, begun = np.empty((steps, len(lrs), len(seeds))), 0  # begun: how many steps a first attempt had done
     witness = None
@@ -188,6 +205,12 @@ def sweep(
                 if witness:
                     witness.begin(now)
                 runs.step(f"step {step}", lambda step=step: asked(step), now)
+                moved = (step + 1) % every == 0
+                measured = metric_of(runs) if moved else None
+                if moved:
+                    runs.schedule(f"step {step}", measured)
+                if witness:
+                    witness.schedule(measured, moved=moved)
             step += 1
         if witness:
             witness.check(starts[-1], make, schedule)
@@ -267,14 +290,15 @@ def _build(make_optimizer: Callable, params: list[nn.Parameter], lr: float) -> O
     return optimizer
 
 
-def _checked_scheduler(make_scheduler: Callable, optimizer: Optimizer) -> LRScheduler:
+def _checked_scheduler(make_scheduler: Callable, optimizer: Optimizer, metric: Callable | None) -> LRScheduler:
     lrs = [group.get("lr") for group in optimizer.param_groups]
     scheduler = make_scheduler(optimizer)
     name = type(scheduler).__name__
     if not callable(getattr(scheduler, "step", None)):
         raise ValueError(f"make_scheduler must return a scheduler, got {name}")
-    if needs_metric(type(scheduler)):
-        raise ValueError(f"{name} cannot be swept: it watches one loss, and a sweep does not know which one")
+    if needs_metric(type(scheduler)) != (metric is not None):
+        reason = "watches no metric: leave `metric` out" if metric else "watches a metric: give sweep() one as `metric`"
+        raise ValueError(f"{name} cannot be swept like this: it {reason}")
     # OneCycleLR's own base is a share of its peak, and the peak is what a grid tunes.
     groups = zip(optimizer.param_groups, lrs, strict=True)
     if any(group.get("max_lr", group.get("initial_lr", lr)) != lr for group, lr in groups):

@@ -137,7 +137,7 @@ class Separate:
         return torch.tensor([replica.alive for replica in self.replicas]).view(lrs, seeds)
 
     def step(self, when: str = "", evaluate: Callable[[], Tensor] | None = None, now: Tensor | None = None) -> None:
-        """Move every replica along the gradients of the leaves, and its scheduler by one step.
+        """Move every replica along the gradients of the leaves; `schedule()` is for its scheduler.
 
         evaluate() gives the losses where all replicas are now and leaves the gradients in the leaves; `now`, (lrs,
         seeds), are those before the step. Only for an optimizer without closure both may be left out.
@@ -156,10 +156,15 @@ class Separate:
                     if replica.alive:
                         with replica.turn(when):
                             replica.step()
-            for replica in self.replicas:
+
+    def schedule(self, when: str = "", metrics: Tensor | None = None) -> None:
+        """Move every replica's scheduler by one step: by its own of the metrics, (lrs, seeds), if there are any."""
+        values = [()] * len(self.replicas) if metrics is None else [(value,) for value in metrics.flatten().tolist()]
+        with generator_kept():
+            for replica, value in zip(self.replicas, values, strict=True):
                 if replica.alive and replica.scheduler is not None:
                     with replica.turn(when):
-                        replica.scheduler.step()
+                        replica.scheduler.step(*value)
 
     def show_result(self) -> None:
         """Move the parameters to where the optimizers want them judged."""

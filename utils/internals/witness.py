@@ -20,6 +20,7 @@ class Witness:
         self._runs, self._lr, self._seed = runs, lrs[len(lrs) // 2], seeds[-1]
         self._at = len(lrs) // 2, len(seeds) - 1
         self._met: list[list[tuple[Tensor, list[Tensor | None]]]] = []  # per step: (loss, gradients), each time
+        self._scheduled: list[tuple] = []  # per step: what its scheduler was stepped with, if it was
 
     def begin(self, loss: Tensor) -> None:
         """A step begins: note the loss and the gradients that stand in the leaves."""
@@ -32,6 +33,10 @@ class Witness:
         here = [None if gradient is None else gradient[self._at].clone() for gradient in gradients]
         self._met[-1].append((loss[self._at].clone(), here))
 
+    def schedule(self, metrics: Tensor | None, *, moved: bool) -> None:
+        """The step ends: was the scheduler moved, and by which of the metrics?"""
+        self._scheduled.append((moved, None if metrics is None else metrics[self._at].view(1, 1).clone()))
+
     def check(self, start: dict[str, Tensor], make: Make, schedule: Schedule) -> None:
         """Raises FailsAlone if the replica, led through it again by itself, ends elsewhere; a diverged one may."""
         ends = [leaf.detach()[self._at] for leaf in self._runs.leaves.values()]
@@ -39,9 +44,11 @@ class Witness:
             return
         alone = Separate([start], [self._seed], [self._lr], make, schedule)
         try:
-            for met in self._met:
+            for met, (moved, metric) in zip(self._met, self._scheduled, strict=True):
                 answer = self._answering(alone, iter(met))
                 alone.step("", answer, answer())
+                if moved:
+                    alone.schedule("", metric)
         except Exception as error:
             raise FailsAlone(f"{_REASON} ({error})") from error
         way = sum(float((end - start[key].detach()).abs().sum()) for key, end in zip(alone.leaves, ends, strict=True))

@@ -5,7 +5,6 @@ sick_runs       eight ways to spoil a training run, each really run
 schedule_runs   six networks under a schedule, a step at a time (Lab 3, notebook 04a)
 range_test      lr_range_test(): raise lr at every step
 problems        what 04b trains under each schedule, ready for sweep() and tune()
-watched         tune_watched(): as tune(), for a scheduler that watches a metric
 checkpoint      a whole run in a file, all at once or not at all
 belonging       whether what a file holds belongs to the run at hand; plain_values: what it may hold
 zen_problem     the Zen of Python as a problem for a recurrent network

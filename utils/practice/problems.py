@@ -1,4 +1,4 @@
-"""What notebook 04b trains under each schedule: seeds → the arguments of `sweep()` or `sweep_watched()`."""
+"""What notebook 04b trains under each schedule: seeds → the arguments of `sweep()`."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,10 +11,10 @@ from utils.stacked import cross_entropy, draw_rows, linear, network, start_netwo
 JUDGED = 400  # rows of the training set: how well does it train?
 
 
-def least_squares(steps: int, *, watch: int = 0) -> Callable[[Sequence[int]], dict]:
+def least_squares(steps: int, *, watch: int = 0, every: int = 1) -> Callable[[Sequence[int]], dict]:
     """20 weights from noisy rows, 4 new ones at each step; judged by the squared distance to the true weights.
 
-    With `watch`, up to 200, there is a `metric` as well: the loss on so many rows that are not trained on.
+    With `watch`, up to 200, there is a `metric` as well, after `every` steps: the loss on so many rows apart.
     """
 
     def problem(seeds):
@@ -29,7 +29,7 @@ def least_squares(steps: int, *, watch: int = 0) -> Callable[[Sequence[int]], di
         def loss_on(w: Tensor, rows: slice) -> Tensor:
             return (linear(w, x[:, rows]) - y[:, rows]).square().mean(-1)
 
-        metric = {"metric": lambda p: loss_on(p["w"], slice(4 * steps, 4 * steps + watch))}
+        metric = {"metric": lambda p: loss_on(p["w"], slice(4 * steps, 4 * steps + watch)), "every": every}
         return {
             "init": lambda seed: {"w": torch.zeros(20, dtype=torch.float64)},
             "loss": lambda p, step: loss_on(p["w"], slice(4 * step, 4 * step + 4)),

@@ -1,4 +1,4 @@
-"""Runs whose scheduler watches a metric: all at once as each would run alone."""
+"""What 04b trains; and a scheduler that watches a metric, in a sweep as in a run alone."""
 
 from functools import partial
 
@@ -9,11 +9,12 @@ from torch import nn, optim
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from utils.practice.problems import least_squares, on_digits
-from utils.practice.watched import sweep_watched, tune_watched
+from utils.sweeps import sweep
+from utils.tuning import tune
 
 LRS, SEEDS, STEPS = [0.003, 0.03, 0.3], [3, 5], 100
-WATCH = {"make_scheduler": partial(ReduceLROnPlateau, factor=0.3, patience=0), "every": 2, "label": "plateau"}
-PROBLEM = least_squares(STEPS, watch=10)
+MAKE, EVERY = partial(ReduceLROnPlateau, factor=0.3, patience=0), 2
+PROBLEM = least_squares(STEPS, watch=10, every=EVERY)
 
 
 def alone(make_optimizer, lr, seed):
@@ -21,22 +22,30 @@ def alone(make_optimizer, lr, seed):
     arguments = PROBLEM([seed])
     params = {key: nn.Parameter(value[None, None].clone()) for key, value in arguments["init"](seed).items()}
     optimizer = make_optimizer(params.values(), lr=lr)
-    scheduler, losses = WATCH["make_scheduler"](optimizer), []
+    scheduler, losses = MAKE(optimizer), []
     for step in range(STEPS):
         optimizer.zero_grad()
         loss = arguments["loss"](params, step).sum()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-        if (step + 1) % WATCH["every"] == 0:
+        if (step + 1) % EVERY == 0:
             with torch.no_grad():
                 scheduler.step(arguments["metric"](params).item())
     return losses, arguments["evaluate"](params).item(), optimizer.param_groups[0]["lr"]
 
 
-@pytest.mark.parametrize("make_optimizer", [optim.SGD, optim.Adam, partial(optim.SGD, momentum=0.9)])
+class Clipped(optim.SGD):
+    """Looks at the whole gradient."""
+
+    def step(self, closure=None):
+        nn.utils.clip_grad_norm_([p for group in self.param_groups for p in group["params"]], 1.0)
+        return super().step(closure)
+
+
+@pytest.mark.parametrize("make_optimizer", [optim.SGD, optim.Adam, partial(optim.SGD, momentum=0.9), Clipped])
 def test_a_replica_runs_as_it_would_alone(make_optimizer):
-    swept = sweep_watched(make_optimizer, **PROBLEM(SEEDS), lrs=LRS[:2], seeds=SEEDS, **WATCH)
+    swept = sweep(make_optimizer, **PROBLEM(SEEDS), lrs=LRS[:2], seeds=SEEDS, make_scheduler=MAKE)
     left = set()  # of lr, at the end
     for i, j in np.ndindex(2, 2):
         losses, final, last = alone(make_optimizer, LRS[i], SEEDS[j])
@@ -47,21 +56,16 @@ def test_a_replica_runs_as_it_would_alone(make_optimizer):
 
 
 def test_a_run_that_diverges_has_no_number():
-    swept = sweep_watched(optim.SGD, **PROBLEM(SEEDS), lrs=[0.01, 1e30], seeds=SEEDS, **WATCH)
+    swept = sweep(optim.SGD, **PROBLEM(SEEDS), lrs=[0.01, 1e30], seeds=SEEDS, make_scheduler=MAKE)
     assert np.isfinite(swept.final[0]).all() and np.isinf(swept.final[1]).all()
 
 
 def test_the_lr_is_chosen_on_other_seeds_than_it_is_judged_on():
-    tuned = tune_watched(optim.SGD, PROBLEM, lrs=LRS, choosing=[1, 2], reporting=SEEDS, **WATCH)
+    tuned = tune(optim.SGD, PROBLEM, lrs=LRS, choosing=[1, 2], reporting=SEEDS, make_scheduler=MAKE)
     assert (tuned.chosen.seeds, tuned.reported.seeds) == ((1, 2), (3, 5))
     assert tuned.lr == tuned.chosen.best_lr == LRS[1] and tuned.edge is None
-    again = sweep_watched(optim.SGD, **PROBLEM(SEEDS), lrs=[tuned.lr], seeds=SEEDS, **WATCH)
+    again = sweep(optim.SGD, **PROBLEM(SEEDS), lrs=[tuned.lr], seeds=SEEDS, make_scheduler=MAKE)
     assert np.array_equal(tuned.final, again.final[0])
-
-
-def test_a_seed_that_chooses_may_not_report():
-    with pytest.raises(ValueError, match=r"\[2\] do both"):
-        tune_watched(optim.SGD, PROBLEM, lrs=LRS, choosing=[1, 2], reporting=[2, 3], **WATCH)
 
 
 def test_a_longer_run_has_the_same_start_and_the_same_first_batches():
