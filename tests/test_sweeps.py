@@ -737,7 +737,7 @@ def test_what_takes_no_lr_gets_it_in_a_group(groups):
             r"metric must give .*got \(3,\)",
         ),
         (
-            {"make_scheduler": partial(StepLR, step_size=3), "metric": lambda p: loss(p, 0)},
+            {"make_scheduler": partial(optim.lr_scheduler.StepLR, step_size=3), "metric": lambda p: loss(p, 0)},
             "StepLR cannot be swept like this: it watches no metric",
         ),
         ({"lrs": [0.1, 0.01]}, "lrs positive and increasing"),

@@ -289,7 +289,7 @@ def test_both_are_drawn_in_place_and_told_truly(lab):
     assert [text for *_, text in texts[5:]] == ["schedule", "constant", "", ""]
     assert abs(texts[5][1] - texts[6][1]) >= 12
     for name, run in (("Its training", schedule), ("Constant lr 0.0501", constant)):
-        words = f"{run.loss[-1].mean():.3f} ± {run.loss[-1].std():.3f}"
+        words = f"{run.loss[-1].mean():.3f} ± {run.loss[-1].std(ddof=1):.3f}"
         assert f"{name}: validation loss {words}, {run.accuracy.mean():.1%} right." in alt(lab)
         assert f"<td>{words}</td><td>{run.accuracy.mean():.1%}</td><td>{run.train_loss.mean():.3f}</td>" in results(lab)
     lower = sum(one < other for one, other in zip(schedule.loss[-1], constant.loss[-1], strict=True))

@@ -81,7 +81,7 @@ def _ending(run: Run) -> str:
 
 def _spread(loss: np.ndarray) -> str:
     with np.errstate(over="ignore"):  # a square above 1e308
-        return f"{_short(loss.mean())} ± {_short(loss.std())}"
+        return f"{_short(loss.mean())} ± {_short(loss.std(ddof=1))}"
 
 
 def _short(loss: float) -> str:
