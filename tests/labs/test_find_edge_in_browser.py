@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.any_lab import AnyLab, AnyLabInBothThemes
+from tests.support.any_lab import UNNAMED, AnyLab, AnyLabInBothThemes
 from tests.support.lab_pictures import CASES, CONTROLS, assert_drawn, value
 
 WALKED = "svg.workshop-plot > svg:nth-of-type(1) > path:nth-of-type(2)"  # the run's path on the surface
@@ -98,5 +98,25 @@ class TestInBothThemes(AnyLabInBothThemes):
     """Axe, the focus, a page at 200 %."""
 
 
+def test_a_restarted_kernel_runs_the_lab_again(notebook, case, twin):
+    """What holds a lab and its kernel together is the same for all three."""
+    handles = notebook.page.locator(".workshop-lab .noUi-handle[aria-label]")
+    before = handles.count()
+    notebook.menu("Kernel", "Restart Kernel and Run All Cells…")
+    notebook.page.locator(".jp-Dialog button.jp-mod-accept").last.click()
+    last = notebook.page.locator(".jp-CodeCell .jp-InputPrompt").last
+    expect(last).to_have_text("[*]:", timeout=60_000)  # not yet the lab of the kernel before
+    expect(last).to_have_text("[2]:", timeout=60_000)
+    fresh = case.make()
+    plot = notebook.page.locator("svg.workshop-plot").first
+    expect(plot).to_have_attribute("aria-label", fresh.plot.frame["alt"], timeout=60_000)
+    expect(handles).to_have_count(before, timeout=60_000)  # the controls come after the picture, one by one
+    expect(notebook.page.locator(UNNAMED)).to_have_count(0)
+    case.agrees(notebook, twin)
+    notebook.handle(case.slider).press("Home")
+    notebook.handle(case.slider).press("ArrowRight")
+    case.agrees(notebook, twin)
+
+
 class TestAnyLab(AnyLab):
-    """Ends, random moves, a restart, no errors; the last test takes the kernel away."""
+    """Ends, random moves, no errors; the last test takes the kernel away."""

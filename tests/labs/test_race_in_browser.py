@@ -142,4 +142,4 @@ class TestInBothThemes(AnyLabInBothThemes):
 
 
 class TestAnyLab(AnyLab):
-    """Ends, random moves, a restart, no errors; the last test takes the kernel away."""
+    """Ends, random moves, no errors; the last test takes the kernel away."""

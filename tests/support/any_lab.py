@@ -172,25 +172,6 @@ class AnyLab:
         random_moves(notebook, case, twin, MOVES)
         assert_same_background(notebook, twin)
 
-    def test_a_restarted_kernel_runs_it_again(self, notebook, case, twin):
-        handles = notebook.page.locator(".workshop-lab .noUi-handle[aria-label]")
-        before = handles.count()
-        notebook.menu("Kernel", "Restart Kernel and Run All Cells…")
-        notebook.page.locator(".jp-Dialog button.jp-mod-accept").last.click()
-        last = notebook.page.locator(".jp-CodeCell .jp-InputPrompt").last
-        expect(last).to_have_text("[*]:", timeout=60_000)  # not yet the lab of the kernel before
-        expect(last).to_have_text("[2]:", timeout=60_000)
-        fresh = case.make()
-        fresh.still()  # where the lab trains, until that is done
-        plot = notebook.page.locator("svg.workshop-plot").first
-        expect(plot).to_have_attribute("aria-label", fresh.plot.frame["alt"], timeout=60_000)
-        expect(handles).to_have_count(before, timeout=60_000)  # the controls come after the picture, one by one
-        expect(notebook.page.locator(UNNAMED)).to_have_count(0)
-        case.agrees(notebook, twin)
-        notebook.handle(case.slider).press("Home")
-        notebook.handle(case.slider).press("ArrowRight")
-        case.agrees(notebook, twin)
-
     def test_nothing_of_this_was_an_error_or_a_warning(self, notebook, jupyter):
         assert notebook.errors == []
         told = (jupyter.root / WARNED).read_text()

@@ -215,6 +215,7 @@ def test_a_lab_answers_its_slider_and_the_page_does_not_turn(deck, case, twin):
     deck.page.keyboard.press("ArrowLeft")
 
 
+@on_one_deck  # the others show in their decks what they show in JupyterLab
 def test_a_lab_stands_both_ends_and_random_moves(deck, case, twin):
     page = NotebookPage(deck.page)
     deck.show(".deck-widget")
@@ -232,6 +233,7 @@ def test_the_page_stays_connected(deck):
     assert deck.errors == []
 
 
+@on_one_deck
 def test_a_reload_shows_the_lab_as_it_was_left(deck, case, twin):
     """The kernel goes on."""
     page = NotebookPage(deck.page)
