@@ -3,23 +3,36 @@
 import html
 import re
 from collections.abc import Callable
+from pathlib import Path
 
+import anywidget
 import ipywidgets
+import traitlets
 
 from utils.predictions.question import NUMBER, ONE, ORDER, SEVERAL, Answer, Question
 
 BUTTON = "That is my prediction"
-WIDE = {"width": "auto"}
 # The focus is seen in light and dark themes; a long choice takes a second line.
 LOOK = """
 .workshop-predict { border-left: 5px solid #c2410c; padding-left: 12px }
 .workshop-predict :is(button, select, input):focus-visible {
   outline: 3px solid #0072B2 !important; outline-offset: 2px !important /* ipywidgets says none */
 }
-.workshop-predict .widget-radio-box label, .workshop-predict .widget-checkbox label {
-  height: auto; white-space: normal; line-height: 1.6
-}
+.workshop-predict fieldset { border: 0; margin: 2px 0 6px; padding: 0 }
+.workshop-predict legend { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
+.workshop-predict fieldset label { display: flex; gap: 6px; align-items: baseline; line-height: 1.6; cursor: pointer }
+.workshop-predict :is(fieldset, .widget-html-content, .widget-htmlmath-content) { color: var(--jp-content-font-color1) }
 """
+
+
+class Choices(anywidget.AnyWidget):
+    """Radio buttons, or checkboxes where several may be chosen, in a group that a screen reader calls by `legend`."""
+
+    _esm = Path(__file__).with_name("choices.js")
+    options = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    chosen = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    several = traitlets.Bool(False).tag(sync=True)
+    legend = traitlets.Unicode().tag(sync=True)
 
 
 class Ask(ipywidgets.VBox):
@@ -27,8 +40,10 @@ class Ask(ipywidgets.VBox):
 
     def __init__(self, question: Question, keep: Callable[[Answer], str], *, before: Answer | None = None):
         self.question, self._keep = question, keep
-        self.controls = {ONE: _radio, SEVERAL: _boxes, NUMBER: _field, ORDER: _places}[question.kind](question, before)
-        self.button = ipywidgets.Button(description=BUTTON, layout={"width": "auto"}, button_style="")
+        self.controls = {ONE: _choices, SEVERAL: _choices, NUMBER: _field, ORDER: _places}[question.kind](
+            question, before
+        )
+        self.button = ipywidgets.Button(description=BUTTON, layout={"width": "auto"})
         self.button.on_click(lambda _button: self._press())
         noted = "" if before is None else f"Your prediction so far: {question.shown(before)}."
         self.status = ipywidgets.HTML(html.escape(noted))
@@ -38,11 +53,8 @@ class Ask(ipywidgets.VBox):
 
     def choose(self, *chosen) -> "Ask":
         """Set the controls as a hand would: one label, several, the places of an order, or what is typed."""
-        if self.question.kind == ONE:
-            (self.controls[0].value,) = chosen
-        elif self.question.kind == SEVERAL:
-            for box in self.controls:
-                box.value = box.description in chosen
+        if self.question.kind in (ONE, SEVERAL):
+            self.controls[0].chosen = list(chosen)
         else:
             for control, value in zip(self.controls, chosen, strict=True):
                 control.value = value
@@ -58,15 +70,12 @@ class Ask(ipywidgets.VBox):
 
     def _chosen(self) -> Answer:
         """The answer that the controls show. Raises ValueError with what is lacking, to be said to the student."""
+        if self.question.kind in (ONE, SEVERAL):
+            chosen, one = self.controls[0].chosen, self.question.kind == ONE
+            if not chosen:
+                raise ValueError("Choose one first." if one else "Tick at least one first.")
+            return self.question.answer(chosen[0] if one else chosen)
         values = [control.value for control in self.controls]
-        if self.question.kind == ONE:
-            if values == [None]:
-                raise ValueError("Choose one first.")
-            return values[0]
-        if self.question.kind == SEVERAL:
-            if not any(values):
-                raise ValueError("Tick at least one first.")
-            return [box.description for box in self.controls if box.value]
         if self.question.kind == ORDER:
             if None in values or len(set(values)) < len(values):
                 raise ValueError("Give each of them one place.")
@@ -78,16 +87,10 @@ class Ask(ipywidgets.VBox):
             raise ValueError("Type a number above zero, such as 40 or 0.1.") from None
 
 
-def _radio(question: Question, before: Answer | None) -> list[ipywidgets.Widget]:
-    return [ipywidgets.RadioButtons(options=question.choices, value=before, layout=WIDE)]
-
-
-def _boxes(question: Question, before: Answer | None) -> list[ipywidgets.Widget]:
-    ticked = before or []
-    return [
-        ipywidgets.Checkbox(value=choice in ticked, description=choice, indent=False, layout=WIDE)
-        for choice in question.choices
-    ]
+def _choices(question: Question, before: Answer | None) -> list[ipywidgets.Widget]:
+    several = question.kind == SEVERAL
+    chosen = [] if before is None else before if several else [before]
+    return [Choices(options=list(question.choices), chosen=chosen, several=several, legend=question.text)]
 
 
 def _field(question: Question, before: Answer | None) -> list[ipywidgets.Widget]:
@@ -97,10 +100,10 @@ def _field(question: Question, before: Answer | None) -> list[ipywidgets.Widget]
 
 
 def _places(question: Question, before: Answer | None) -> list[ipywidgets.Widget]:
-    options = [("choose …", None), *((choice, choice) for choice in question.choices)]
     chosen = before or [None] * len(question.choices)
     return [
-        ipywidgets.Dropdown(options=options, value=value, description=_place(n)) for n, value in enumerate(chosen, 1)
+        ipywidgets.Dropdown(options=question.choices, value=value, description=_place(n))
+        for n, value in enumerate(chosen, 1)
     ]
 
 
