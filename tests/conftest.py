@@ -12,7 +12,7 @@ import pytest
 
 # What takes longest goes first, so that at the end no worker is left alone with it. (xdist would begin with the files
 # of the most tests, which are the quick ones.)
-IN_JUPYTERLAB = ("tests/labs/test_*_in_browser.py", "tests/benchmarks/test_benchmarks.py")
+IN_JUPYTERLAB = tuple(f"tests/{file}" for file in ("*/test_*_in_browser.py", "benchmarks/test_benchmarks.py"))
 LONGEST = (
     *IN_JUPYTERLAB,
     *("tests/tools/deck/test_present.py", "tests/tools/deck/test_slides.py"),

@@ -16,7 +16,10 @@ from tools.notebooks import NOTEBOOKS, has_tag, lessons
 UTILS = NOTEBOOKS.parent / "utils"
 SEED_LINE = "base_seed = 0"
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
-NEEDED = ("setup", "ladder", "claim")  # what a claim may use: settings, the optimizers of 03, and other such cells
+# What a claim may use: settings, the optimizers of 03, other such cells; and predict(), which holds what seen() is told
+# of the measured answer to its choices.
+NEEDED = ("setup", "ladder", "claim", "predict")
+ONLY_SHOWS = "predictions"  # this package asks and shows; how a claim comes out is not its business
 
 
 def code_cells(lesson: Path) -> list[dict]:
@@ -76,7 +79,8 @@ def made_with() -> dict[str, str]:
 def fingerprint(cells: dict[str, str], *, package: Path = UTILS) -> str:
     """Of the code that decides how the claims come out: the cells, and the modules of `package` that they import.
 
-    What is said about the code, in docstrings and lines of comments, decides nothing.
+    What is said about the code, in docstrings and lines of comments, decides nothing, and neither do the words of a
+    prediction: the question of predict() and the sentences of seen(). Its choices count.
     """
     files = sorted(modules_of(cells.values(), package=package))
     parts = [_without_words(source) for source in (*cells.values(), *(f.read_text(encoding="utf-8") for f in files))]
@@ -85,6 +89,7 @@ def fingerprint(cells: dict[str, str], *, package: Path = UTILS) -> str:
 
 def _without_words(source: str) -> str:
     """The source without its docstrings, lines of comments and empty lines; its text, which no Python writes anew."""
+    source = _without_words_of_predictions(source)
     lines = source.splitlines()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -96,6 +101,29 @@ def _without_words(source: str) -> str:
             ):
                 lines[first.lineno - 1 : first.end_lineno] = [""] * (first.end_lineno - first.lineno + 1)
     return "\n".join(line for line in lines if line.strip() and not line.strip().startswith("#"))
+
+
+def _without_words_of_predictions(source: str) -> str:
+    """The source with an empty string for each question of predict() and each sentence of seen()."""
+    texts = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id == "predict":
+                texts += node.args[1:2]
+            elif node.func.id == "seen":
+                why = [*node.args[2:3], *(each.value for each in node.keywords if each.arg == "why")]
+                texts += [text for each in why for text in (each.values if isinstance(each, ast.Dict) else [each])]
+    raw, begins = source.encode(), [0]  # the places of nodes are counted in bytes
+    for line in raw.splitlines(keepends=True):
+        begins.append(begins[-1] + len(line))
+    places = [
+        (begins[text.lineno - 1] + text.col_offset, begins[text.end_lineno - 1] + text.end_col_offset)
+        for text in texts
+        if isinstance(text, ast.Constant | ast.JoinedStr)
+    ]
+    for start, end in sorted(places, reverse=True):
+        raw = raw[:start] + b'""' + raw[end:]
+    return raw.decode()
 
 
 def modules_of(sources: Iterable[str], *, package: Path = UTILS) -> set[Path]:
@@ -123,7 +151,8 @@ def _imported(source: str, home: Path | None, package: Path) -> set[str]:
             above = home.relative_to(package.parent).parts[: -node.level] if home and node.level else ()
             base = ".".join([*above, *filter(None, [node.module])])
             names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-    return {name for name in names if name.split(".")[0] == package.name}
+    shows = f"{package.name}.{ONLY_SHOWS}"
+    return {name for name in names if name.split(".")[0] == package.name and not f"{name}.".startswith(f"{shows}.")}
 
 
 def _files_of(dotted: str, package: Path) -> set[Path]:

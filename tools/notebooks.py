@@ -14,7 +14,7 @@ PATTERN = "[0-9][0-9]*-*.ipynb"
 # A cell's role is a tag; no tool reads it from prose, markup or code. tests/notebooks hold every notebook to them.
 TAGS = {
     "setup": "imports and settings, which every other cell may use",
-    "predict": "asks the student to commit to an answer; from the first one on, stored outputs give answers away",
+    "predict": "asks for an answer, in text or by predict(); from the first one on, stored outputs give answers away",
     "reveal": "tells what was seen",
     "lab": "shows a lab; its stored output is the lab's still picture",
     "live": "runs for a live deck, too, although it shows no lab",

@@ -36,7 +36,10 @@ def this_week(today: date | None = None) -> int:
 
 
 def load(record: Path = RECORD) -> dict:
-    """What is stored: {lesson: {"code": fingerprint, "made_with": {…}, "sets": {base seed: claims}}}."""
+    """What is stored: {lesson: {"code": fingerprint, "made_with": {…}, "sets": {base seed: claims}}}.
+
+    Beside them "failed", {base seed: {id of a cell: what it raised}}, if a cell did.
+    """
     return json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
 
 
@@ -90,11 +93,15 @@ def store(lesson: Path, results: dict[int, dict], code: str, *, record: Path = R
     """Put the lesson's sets, which this code gave, into the record, one set a line; other lessons stay as they are."""
     every = load(record)
     sets = {str(seed): results[seed]["claims"] for seed in SETS}
+    failed = {str(seed): results[seed]["failed"] for seed in SETS if results[seed]["failed"]}
     every[lesson.stem] = {"code": code, "made_with": claims.made_with(), "sets": sets}
+    every[lesson.stem] |= {"failed": failed} if failed else {}
     blocks = []
     for name, stored in sorted(every.items()):
         lines = [f'   "{seed}": {json.dumps(found, ensure_ascii=False)}' for seed, found in stored["sets"].items()]
         head = f'  "code": {json.dumps(stored["code"])},\n  "made_with": {json.dumps(stored["made_with"])},\n'
+        if "failed" in stored:
+            head += f'  "failed": {json.dumps(stored["failed"], ensure_ascii=False)},\n'
         blocks.append(f' "{name}": {{\n{head}  "sets": {{\n' + ",\n".join(lines) + "\n  }\n }")
     replace_whole(("{\n" + ",\n".join(blocks) + "\n}\n").encode(), record)
 
@@ -151,8 +158,8 @@ def main(
     results, weak = run_all(jobs, parts=parts, workers=options.workers), []
     for lesson in lessons:
         if stored[lesson]:
-            sets = known[lesson.stem]["sets"]
-            found = {int(seed): {"claims": each, "failed": {}} for seed, each in sets.items()}
+            sets, failed = known[lesson.stem]["sets"], known[lesson.stem].get("failed", {})
+            found = {int(seed): {"claims": each, "failed": failed.get(seed, {})} for seed, each in sets.items()}
         else:
             found = {seed: results[lesson, seed] for seed in SETS}
             store(lesson, found, code[lesson], record=record)

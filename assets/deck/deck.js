@@ -81,13 +81,23 @@ const Deck = (() => {
   // the key C, not on the slide.
   function folds(cell) {
     const shows = /^\s*(\w+ = )?Markdown\(|^[^\n]+$/; // a table of what was computed before
-    const code = cell.querySelector(":scope > .deck-code"), shown = cell.querySelectorAll(":scope > .deck-output");
+    const code = cell.querySelector(":scope > .deck-code"), results = cell.querySelectorAll(":scope > [data-role=result]");
+    const shown = cell.querySelectorAll(":scope > .deck-output:not([data-role])");
+    if (code && results.length && !shown.length) return code; // seen() and no more
     if (!code || !shown.length) return null;
     const lines = code.textContent.split("\n").filter((line) => line.trim()).length, table = cell.querySelector(".deck-output table");
     return cell.querySelector(`.deck-output img, .deck-widget, ${LAB}`) || lines > (table ? LONG : LONGER) || (table && shows.test(code.textContent.trim())) ? code : null;
   }
 
   function output(element, add) {
+    const prediction = { question: "predict", result: "saw" }[element.dataset.role];
+    const text = element.querySelector("p")?.parentElement;
+    if (prediction && text && !text.querySelector("table")) {
+      const block = add(prediction, ...text.children);
+      block.element.dataset.prediction = element.dataset.prediction; // where a count of the room's answers may come
+      block.fragment = true;
+      return;
+    }
     const lab = element.matches(LAB) || element.querySelector(LAB);
     const images = element.querySelectorAll("img"), table = element.querySelector("table");
     if (lab) add("lab", element);

@@ -19,6 +19,7 @@ import torch
 from nbformat.validator import iter_validate
 from nbval.plugin import find_comment_markers, find_metadata_tags
 
+from tools.deck.needed_cells import plain_python
 from tools.notebooks import TAGS, is_note, is_still
 from tools.refresh import ADDRESS, DATA_URI, MACHINE_PATH, output_texts
 
@@ -308,11 +309,49 @@ def predictions_and_answers_are_tagged(notebook: Notebook, path: Path) -> Iterat
     for cell in notebook["cells"]:
         text = "" if cell["cell_type"] == "code" or is_note(cell) else without_code(source(cell))
         for tag, pattern in (("predict", PREDICTS), ("reveal", REVEALS)):
-            reads_so, tagged = bool(pattern.search(text)), tag in tags(cell)
+            asks = tag == "predict" and bool(calls(cell, "predict"))
+            reads_so, tagged = asks or bool(pattern.search(text)), tag in tags(cell)
             if reads_so and not tagged:
                 yield f"{name(cell)} has the words of a {tag} cell and not its tag"
             elif tagged and not reads_so:
                 yield f"{name(cell)} is tagged {tag} and has none of its words"
+
+
+@check
+def predictions_are_seen(notebook: Notebook, path: Path) -> Iterator[str]:
+    """Each predict() is a cell of its own, and one seen() of its name comes later; predictions() ends such a lesson."""
+    asked, answered, listed = {}, {}, False
+    for place, cell in enumerate(notebook["cells"]):
+        for call in calls(cell, "predict"):
+            if len(ast.parse(plain_python(source(cell))).body) > 1:
+                yield f"{name(cell)}: a cell that predicts calls predict() and no more"
+            asked.setdefault(literal(call), []).append(place)
+        for call in calls(cell, "seen"):
+            answered.setdefault(literal(call), []).append(place)
+        listed |= bool(calls(cell, "predictions"))
+    for prediction in {**asked, **answered}:
+        questions, results = asked.get(prediction, []), answered.get(prediction, [])
+        if prediction is None:
+            yield "a prediction's name is written out, and comes first"
+        elif (len(questions), len(results)) != (1, 1):
+            yield f"the prediction {prediction} is asked {len(questions)} times and seen {len(results)} times, not once"
+        elif results < questions:
+            yield f"the prediction {prediction} is seen before it is asked"
+    if asked and not listed:
+        yield "predictions() lists what was predicted at the end"
+
+
+def calls(cell: dict, function: str) -> list[ast.Call]:
+    """The calls of a function by its bare name in a code cell."""
+    if cell["cell_type"] != "code" or f"{function}(" not in source(cell):
+        return []
+    nodes = ast.walk(ast.parse(plain_python(source(cell))))
+    return [each for each in nodes if isinstance(each, ast.Call) and getattr(each.func, "id", "") == function]
+
+
+def literal(call: ast.Call) -> str | None:
+    """The first argument, if it is a text that is written out."""
+    return call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
 
 
 @check
@@ -395,6 +434,11 @@ def test_there_are_notebooks():
 def test_notebook(path, check):
     problems = list(check(read(path), path))
     assert not problems, "\n".join([f"{path.name}:", *problems])
+
+
+def test_no_two_lessons_give_a_prediction_the_same_name():
+    names = [literal(call) for path in NOTEBOOKS for cell in read(path)["cells"] for call in calls(cell, "predict")]
+    assert names and len(set(names)) == len(names)
 
 
 def exercises(path: Path) -> list[str]:
@@ -493,11 +537,14 @@ def good() -> Notebook:
         ("idea-plot", "code", "math.pi"),
         ("idea-time", "code", "# varies: it measures a time\n1"),
         ("ask", "markdown", "1. **Predict.** So we ask.\n\nHere is `**Predict`. **Predict:** what will come?"),
+        ("bet", "code", "predict('bet', 'Which?', [1, 2])"),
+        ("bet-won", "code", "seen('bet', 1, {2: 'It looks it.'})"),
         ("lab", "code", "labs.find_edge()"),
         ("saw", "markdown", "**What you saw.** It came."),
         ("half-stub", "code", "def half(x): ..."),
         ("half-check", "code", "from utils.checks import Verdict\n\nVerdict(half(4) == 2, 'half of 4 is 2')"),
         ("half-solution", "markdown", "<details><summary>Solution</summary>\n\n" + answer + "\n</details>"),
+        ("bets", "code", "predictions()"),
         ("end", "markdown", "### The `end`\n\n[the guide](README.md#a-guide-really)"),
     ]  # fmt: skip
     cells = []
@@ -511,10 +558,10 @@ def good() -> Notebook:
     cells[1]["metadata"]["tags"] = ["setup"]
     cells[3]["outputs"] = [html_output(f"<p>{img}</p>")]
     cells[4]["metadata"]["tags"] = ["nbval-ignore-output"]
-    for place, tag in ((5, "predict"), (6, "lab"), (7, "reveal")):
+    for place, tag in ((5, "predict"), (6, "predict"), (8, "lab"), (9, "reveal")):
         cells[place]["metadata"]["tags"] = [tag]
     still = html_output(img.replace("<img", '<img class="lab-still lab-still-edge"'))
-    cells[6]["outputs"] = [still | {"metadata": STILL_ROLE}, html_output("the sliders")]
+    cells[8]["outputs"] = [still | {"metadata": STILL_ROLE}, html_output("the sliders")]
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     return {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}
 
@@ -548,11 +595,25 @@ def with_id(id: str, new: str) -> Callable[[Notebook], None]:
     return lambda notebook: by_id(notebook, id).update(id=new)
 
 
+def renumber(notebook: Notebook) -> None:
+    for count, cell in enumerate(code_cells(notebook), start=1):
+        cell["execution_count"] = count
+
+
 def without(id: str) -> Callable[[Notebook], None]:
     def mutate(notebook: Notebook) -> None:
         notebook["cells"].remove(by_id(notebook, id))
-        for count, cell in enumerate(code_cells(notebook), start=1):
-            cell["execution_count"] = count
+        renumber(notebook)
+
+    return mutate
+
+
+def swapped(one: str, other: str) -> Callable[[Notebook], None]:
+    def mutate(notebook: Notebook) -> None:
+        cells = notebook["cells"]
+        i, j = cells.index(by_id(notebook, one)), cells.index(by_id(notebook, other))
+        cells[i], cells[j] = cells[j], cells[i]
+        renumber(notebook)
 
     return mutate
 
@@ -624,6 +685,15 @@ BAD: list[tuple[str, Callable[[Notebook], None]]] = [
     ("predictions_and_answers_are_tagged", plus("idea", "\n\n**What to take with you.** Much.")),
     ("predictions_and_answers_are_tagged", plus("idea", "\n\nMore of it. **Predict:** how much?")),
     ("predictions_and_answers_are_tagged", with_metadata("ask", slideshow={"slide_type": "notes"})),
+    ("predictions_and_answers_are_tagged", with_metadata("bet", tags=[])),
+    ("predictions_and_answers_are_tagged", with_metadata("bet-won", tags=["predict"])),
+    ("predictions_are_seen", plus("bet", "\nx = 1")),
+    ("predictions_are_seen", plus("bet-won", "\nseen('bet', 1, {2: 'It does.'})")),
+    ("predictions_are_seen", plus("bet-won", "\nseen('other', 1, {2: 'It does.'})")),
+    ("predictions_are_seen", with_source("bet-won", lambda source: "1")),
+    ("predictions_are_seen", with_source("bet-won", lambda source: source.replace("'bet'", "bet"))),
+    ("predictions_are_seen", with_source("bets", lambda source: "1")),
+    ("predictions_are_seen", swapped("bet", "bet-won")),
     ("labs_are_tagged", with_metadata("lab", tags=["live"])),
     ("labs_are_tagged", with_metadata("lab", tags=[])),
     ("labs_are_tagged", with_metadata("idea-plot", tags=["lab"])),

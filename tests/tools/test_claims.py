@@ -43,6 +43,11 @@ def test_every_verdict_on_the_page_held_in_19_of_20_sets(name, capsys):
 
 
 @pytest.mark.parametrize("name", LESSONS)
+def test_no_cell_of_a_claim_failed_and_every_measured_answer_was_one_of_the_choices(name):
+    assert "failed" not in RECORD[name]
+
+
+@pytest.mark.parametrize("name", LESSONS)
 def test_the_page_says_how_often_its_verdicts_held(name):
     rows, sets = claims.printed(LESSONS[name]), RECORD[name]["sets"].values()
     assert len({row[0] for row in rows}) == len(rows) > 3  # a claim is found by its name
@@ -80,6 +85,12 @@ def test_the_fingerprint_sees_what_decides():
         ("x = 'a # b'", "x = 'a # c'", False),
         ("def f():\n    x = 'says'", "def f():\n    x = 'else'", False),
         ("x = 1\n'no docstring'", "x = 1\n'but a value'", False),
+        ("predict('a', 'Which µ?', [1, 2])", "predict('a', 'Which µ, then?', [1, 2])", True),
+        ("predict('a', 'Which?', [1, 2])", "predict('a', 'Which?', [1, 3])", False),
+        ("seen('a', x, {1: 'µ is …', 2: f'{x}'})", "seen('a', x, {1: 'no', 2: 'nor'})", True),
+        ("seen('a', x, why='says')", "seen('a', x, why='said')", True),
+        ("seen('a', x, 'says')", "seen('a', y, 'says')", False),
+        ("from utils.predictions import seen", "from utils.predictions.page import Page as seen", False),
     ],
 )
 def test_only_what_decides_is_in_the_fingerprint(tmp_path, before, after, same):
@@ -107,12 +118,15 @@ def test_the_fingerprint_sees_a_change_in_a_nested_module(tmp_path, line, change
         "deep/__init__.py": "",
         "deep/nest.py": "value = 1\n",
         "deep/apart.py": "",
+        "predictions/__init__.py": "",
     }
     for name, content in files.items():
         (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text(content)
-    before = claims.fingerprint({"a-claim": line}, package=package)
-    (package / "deep/apart.py").write_text("value = 3\n")
-    assert claims.fingerprint({"a-claim": line}, package=package) == before
+    cells = {"a-claim": f"{line}\nfrom utils.predictions import seen"}
+    before = claims.fingerprint(cells, package=package)
+    for name in ("deep/apart.py", "predictions/__init__.py"):  # nothing imports the first, the second only shows
+        (package / name).write_text("value = 3\n")
+    assert claims.fingerprint(cells, package=package) == before
     (package / changed).write_text("value = 2\n")
-    assert claims.fingerprint({"a-claim": line}, package=package) != before
+    assert claims.fingerprint(cells, package=package) != before

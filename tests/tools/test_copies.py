@@ -51,6 +51,13 @@ def ask(source="What will come?"):
     return text(source, metadata={"tags": ["predict"]})
 
 
+def bet():
+    """A prediction that is asked by code; what it shows is the question."""
+    return code('predict("up", "What will come?", ["up", "down"])', "**Predict:** What?", "text/markdown") | {
+        "metadata": {"tags": ["predict"]}
+    }
+
+
 def reveal(source="It came.", *tags):
     return text(source, metadata={"tags": [*tags, "reveal"]})
 
@@ -125,6 +132,8 @@ def update(workshop, title, stem="01-second"):
         pytest.param(
             [ask("# A"), text("## B"), code("x", '<img class="lab-still">', "text/html")], "n", id="and a picture"
         ),
+        pytest.param([code(), bet(), code(), bet(), code()], "yynyn", id="a question asked by code stays"),
+        pytest.param([text("# A"), bet(), lab(), reveal(), lab()], "yny", id="and holds for the lab below it"),
         pytest.param([note("**Predict** is what they do."), code(), note()], "y", id="a note asks nothing"),
     ],
 )
@@ -161,14 +170,20 @@ def test_copies_of_the_real_notebooks(path):
     ]
     # By other means than the code's: from the first cell that asks for a prediction on, only cells that call a lab.
     asked = next(
-        i for i, cell in enumerate(original["cells"]) if re.search(r"\*\*Predict[:.* ]", "".join(cell["source"]))
+        i
+        for i, cell in enumerate(original["cells"])
+        if re.search(r"\*\*Predict[:.* ]|^predict\(", "".join(cell["source"]))
     )
     late = copy["cells"][asked:]
     shown = [cell for cell in late if cell.get("outputs")]
-    assert all(re.search(r"\blabs\.\w+\(", "".join(cell["source"])) for cell in shown)
+    assert all(re.search(r"\blabs\.\w+\(|^predict\(", "".join(cell["source"])) for cell in shown)
+    for cell in shown:
+        if "".join(cell["source"]).startswith("predict("):
+            (output,) = cell["outputs"]
+            assert "".join(output["data"]["text/markdown"]).startswith("**Predict:** ")
     assert any(cell.get("outputs") for cell in original["cells"][asked:])  # so that the line above has said something
     stored = json.dumps([cell["outputs"] for cell in shown])
-    assert "What you saw" not in stored and "verdict" not in stored
+    assert not re.search("What you saw|verdict|Measured", stored)
 
 
 def test_the_labs_of_the_real_notebooks_keep_their_pictures():

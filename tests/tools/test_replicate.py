@@ -83,6 +83,32 @@ def test_a_cell_that_raises_stops_nothing_and_is_named(tmp_path, repeat, capsys)
     assert "19 of 20  undecided      E against F" in shown and "20 of 20  better         A against B" in shown
 
 
+PREDICTS = "from utils.predictions import predict, seen\npredict('replicated', 'Which seed?', [{first}, {other}])"
+SEES = "claims.append(['A against B', 'better', ''])\nseen('replicated', min(base_seed, 10_001), 'Look.')"
+
+
+@pytest.mark.parametrize("other", [10_001, 10_002])
+def test_a_measured_answer_that_was_not_offered_is_named_and_stored(tmp_path, repeat, capsys, other, monkeypatch):
+    monkeypatch.setattr("utils.predictions._page._questions", {})
+    path = lesson(tmp_path, SOLID)
+    notebook = json.loads(path.read_text())
+    asks, sees = (
+        {"cell_type": "code", "id": id, "metadata": {"tags": [tag]}, "source": [source]}
+        for id, tag, source in (
+            ("asks", "predict", PREDICTS.format(first=10_000, other=other)),
+            ("sees", "claim", SEES),
+        )
+    )
+    notebook["cells"][3:4] = [asks, sees]
+    path.write_text(json.dumps(notebook))
+    offered = other == 10_001
+    assert repeat() == (0 if offered else 1)
+    assert ("10001 is none of them" in capsys.readouterr().out) != offered
+    stored = replicate.load(tmp_path / "claims.json")[path.stem]
+    assert list(stored.get("failed", {})) == ([] if offered else [str(seed) for seed in replicate.SETS[1:]])
+    assert repeat() == (0 if offered else 1)  # from the record
+
+
 def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, repeat):
     path = lesson(tmp_path, SOLID)
     replicate.run_all(

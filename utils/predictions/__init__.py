@@ -1,0 +1,19 @@
+"""Predictions: a lesson asks first, keeps the answer, and shows it beside what was measured.
+
+    predict("edge-lr", "Which lr ends lowest after 40 steps?", [0.02, 0.18, 0.195, 0.205])
+    seen("edge-lr", best_lr, {0.02: "It is safe, and too slow: …", 0.195: …, 0.205: …})
+    predictions()
+
+question   Question: what is asked, which answers there are, and whether one is right
+ask        the form with the button "That is my prediction"
+tell       the sentences beside a result, as Markdown
+journal    answers.json in the student's folder: no crash, full disk or second kernel loses an answer
+page       Page: what one notebook has asked and seen
+"""
+
+from utils.predictions.page import Page
+
+_page = Page()  # of this kernel
+predict, seen, predictions = _page.predict, _page.seen, _page.predictions
+
+__all__ = ["Page", "predict", "predictions", "seen"]

@@ -1,0 +1,135 @@
+"""answers.json: what a student predicted, and what was then measured. Nothing that was stored is ever lost.
+
+The file lies in the folder of the student's copies, which is known by its name, `my-work`. In any other folder, such as
+that of the lessons themselves, answers live as long as the kernel and nothing is written.
+
+    {"format": 1,
+     "answers": [{"time", "lesson", "name", "question", "answer", "after_result"}, …],
+     "results": [{"time", "lesson", "name", "question", "measured"}, …]}
+
+Each write makes the whole file anew beside the old one and takes its name, under a lock, so a crash leaves the old file
+or the new one. A write that fails (full disk, no permission) is made up for by the next one.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from itertools import count
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+FOLDER, FILE, FORMAT = "my-work", "answers.json", 1
+LOCK_SECONDS = 5
+LISTS = ("answers", "results")
+
+
+class Journal:
+    """The entries of one kernel, and of the file if the folder is a student's.
+
+    trouble   the sentence that says why the last write failed or what became of a damaged file; else empty
+    """
+
+    def __init__(self, folder: Path):
+        self.path = folder / FILE if folder.name == FOLDER else None
+        self.trouble = ""
+        self._mine = {kind: [] for kind in LISTS}
+        self._one_at_a_time = threading.RLock()  # JupyterLab may answer a button in a thread of its own
+
+    @property
+    def is_students(self) -> bool:
+        """Whether this is the folder of a student's copies."""
+        return self.path is not None
+
+    def add(self, kind: str, **entry) -> None:
+        """Append an entry to one of the LISTS, with the time, and store it; `trouble` says if that failed."""
+        with self._one_at_a_time:
+            self._mine[kind].append({"time": datetime.now().astimezone().isoformat(), **entry})
+            self.trouble = ""
+            if self.path:
+                try:
+                    with self._locked():
+                        _replace(self._all(put_aside=True), self.path)
+                except (OSError, NotImplementedError) as error:  # the second: a file system without locks
+                    self.trouble = (
+                        f"Your answer could not be stored in {FOLDER}/{FILE} ({_reason(error)}). It holds until this "
+                        "kernel ends, and the next answer tries again."
+                    )
+
+    def entries(self, kind: str) -> list[dict]:
+        """All entries of one of the LISTS, those of other kernels and earlier days first."""
+        with self._one_at_a_time:
+            try:
+                with self._locked():
+                    return self._all()[kind]
+            except (OSError, NotImplementedError):
+                return self._all()[kind]  # a folder in which no lock can be made can still be read
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        if self.path is None or not self.path.parent.is_dir():
+            yield
+            return
+        with FileLock(self.path.with_name(f".{FILE}.lock"), timeout=LOCK_SECONDS):
+            yield
+
+    def _all(self, *, put_aside: bool = False) -> dict[str, list[dict]]:
+        """What the file holds, and what only this kernel knows yet. A damaged file counts as none."""
+        stored = {kind: [] for kind in LISTS}
+        if self.path:
+            try:
+                stored = _read(self.path)
+            except FileNotFoundError:
+                pass
+            except ValueError:
+                if put_aside:
+                    aside = _put_aside(self.path)
+                    self.trouble = f"{FOLDER}/{FILE} was damaged. It is now {aside.name}, and a new one was begun."
+            except OSError:
+                if put_aside:
+                    raise  # what cannot be read must not be written over
+        return {kind: stored[kind] + [each for each in self._mine[kind] if each not in stored[kind]] for kind in LISTS}
+
+
+def _read(path: Path) -> dict[str, list[dict]]:
+    """What a file holds. Raises ValueError if that is no journal, OSError if it cannot be read."""
+    try:
+        content = json.loads(path.read_bytes())
+    except RecursionError:  # brackets within brackets, thousands deep
+        raise ValueError("no journal") from None
+    match content:
+        case {"format": 1, "answers": list(answers), "results": list(results)} if all(
+            isinstance(each, dict) and isinstance(each.get("name"), str) for each in answers + results
+        ):
+            return {"answers": answers, "results": results}
+    raise ValueError("no journal")
+
+
+def _replace(content: dict[str, list[dict]], path: Path) -> None:
+    """Write the whole file, or leave the old one as it is. The lock is held: one scratch file is enough."""
+    scratch = path.with_name(f".{FILE}.new")
+    try:
+        with scratch.open("wb") as file:
+            file.write(json.dumps({"format": FORMAT, **content}, ensure_ascii=False, indent=1).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _put_aside(path: Path) -> Path:
+    """Rename a file to a dated name that is free. The lock is held: nobody takes that name meanwhile."""
+    names = (f"{path.stem}.{date.today()}{f'-{n}' if n > 1 else ''}{path.suffix}" for n in count(1))
+    aside = next(free for name in names if not os.path.lexists(free := path.with_name(name)))
+    os.rename(path, aside)
+    return aside
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Timeout):
+        return "another notebook is writing"
+    return getattr(error, "strerror", None) or type(error).__name__
