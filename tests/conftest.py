@@ -16,7 +16,7 @@ IN_JUPYTERLAB = tuple(f"tests/{file}" for file in ("*/test_*_in_browser.py", "be
 LONGEST = (
     *IN_JUPYTERLAB,
     *("tests/tools/deck/test_present.py", "tests/tools/deck/test_slides.py"),
-    *("tests/labs/test_accessibility.py", "notebooks/02b-*", "notebooks/05a-*", "tests/tools/test_refresh.py"),
+    *("tests/labs/test_accessibility.py", "notebooks/02d-*", "notebooks/05a-*", "tests/tools/test_refresh.py"),
     *("tests/labs/test_designer.py", "tests/tools/test_copies.py", "tests/checks/examiner/*", "notebooks/*"),
     *("tests/notebooks/*", "tests/tools/*", "tests/practice/*"),
 )

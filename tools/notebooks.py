@@ -42,14 +42,14 @@ def lessons(folder: Path = NOTEBOOKS) -> list[Path]:
 
 
 def number_of(lesson: Path) -> str:
-    """`02a` of `02a-built-in-optimizers.ipynb`."""
+    """`02a` of `02a-momentum.ipynb`."""
     return lesson.name.partition("-")[0]
 
 
 def find_all(numbers: Iterable[str] = (), folder: Path = NOTEBOOKS) -> list[Path]:
     """The lessons with these numbers, each once and in order; without a number all of them.
 
-    A number means the lesson with all its parts: 2 and 02 are 02a and 02b, while 2b and 02b are 02b alone. The path of
+    A number means the lesson with all its parts: 2 and 02 are 02a to 02d, while 2b and 02b are 02b alone. The path of
     a lesson's own file, which a git hook passes, means that lesson.
     Raises UnknownLesson if there is no lesson with one of the numbers, or none at all.
     """

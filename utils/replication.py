@@ -14,7 +14,7 @@ RECORD = Path(__file__).resolve().parent.parent / "tests" / "claims.json"
 
 
 def counts(lesson: str, *, record: Path = RECORD) -> dict[str, Counter]:
-    """How often each verdict came out: {claim: Counter({verdict: sets})}, for the lesson of this number, such as "02b".
+    """How often each verdict came out: {claim: Counter({verdict: sets})}, for the lesson of this number, such as "02d".
 
     Empty if nothing is stored of it.
     """

@@ -320,7 +320,7 @@ def in_jupyterlab(browser: Browser) -> Iterator[list[dict]]:
 
 
 def in_the_deck(browser: Browser) -> Iterator[list[dict]]:
-    for number, sources in (("01", LAB), ("02b", RACE), ("04a", DESIGN)):
+    for number, sources in (("01", LAB), ("02d", RACE), ("04a", DESIGN)):
         with presenting(number, "--no-browser") as (_, address):
             page = browser.new_page(viewport={"width": 1280, "height": 720})
             page.goto(address)

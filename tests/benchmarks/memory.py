@@ -142,7 +142,7 @@ def server() -> Iterator[list]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("number", nargs="*", default=["02a", "02b"], help="of notebooks; 02a and 02b without one")
+    parser.add_argument("number", nargs="*", default=["02b", "02d"], help="of notebooks; 02b and 02d without one")
     parser.add_argument("--kernels", type=int, default=4, help="how many at once (4); 1 measures no more than one")
     wanted = parser.parse_args()
     paths = [next(NOTEBOOKS.glob(f"{number}-*.ipynb")) for number in wanted.number]

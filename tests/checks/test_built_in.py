@@ -1,4 +1,4 @@
-"""The checks of notebook 02a: right answers pass however they are written, each mistake is named."""
+"""The checks of notebooks 02a and 02b: right answers pass however they are written, each mistake is named."""
 
 import itertools
 import re

@@ -1,4 +1,4 @@
-"""The checks of notebook 02b: right answers pass, each wrong one is told what is wrong with it."""
+"""The checks of notebook 02d: right answers pass, each wrong one is told what is wrong with it."""
 
 from functools import partial
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from tests.notebooks.test_notebooks import LINK, dead
+from tools.notebooks import has_tag, is_note
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "assets/teaching-guide.md"
@@ -19,6 +20,7 @@ ROW = re.compile(
     r"^\| \[[^|]*\]\(\.\./notebooks/([\w.-]+\.ipynb)(?:#([^|]*))?\) \| (\+ )?(?:\*\*)?(\d+)(?:\*\*)? \|$", re.M
 )
 FULL = 0.9  # the share of a block of a plan that may be planned
+CELLS_AN_HOUR = 65  # of a lesson with its exercises: about one a minute
 
 
 def links(text):
@@ -147,6 +149,24 @@ def test_the_title_says_the_minutes_of_the_notes(path):
         )
         (row,) = re.findall(rf"^\| \[?{number(path)} · .* \| ([^|]*) \|$", text, re.M)
         assert row == shown, page.name
+
+
+def cells_an_hour(cells, minutes):
+    """How many cells a class meets in an hour: notes are not shown, and what 03 builds up step by step is one thing."""
+    met = [cell for cell in cells if not is_note(cell) and not has_tag(cell, "ladder")]
+    return len(met) / minutes * 60
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS[1:], ids=number)  # 00 is a tour, with a cell or two at each stop
+def test_a_lesson_has_about_sixty_cells_an_hour(path):
+    every = json.loads(path.read_bytes())["cells"]
+    assert cells_an_hour(every, lesson_minutes(path) + exercise_minutes(path)) <= CELLS_AN_HOUR
+
+
+def test_what_a_class_does_not_meet_is_not_counted():
+    seen, note, step = {}, {"slideshow": {"slide_type": "notes"}}, {"tags": ["ladder"]}
+    cells = [{"metadata": each} for each in [seen] * 33 + [note] * 5 + [step] * 9]
+    assert cells_an_hour(cells, 30) == 66 > CELLS_AN_HOUR > cells_an_hour(cells[1:], 30)
 
 
 # The plans

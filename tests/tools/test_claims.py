@@ -13,7 +13,7 @@ RECORD = replicate.load()
 
 
 def test_the_lessons_that_judge_experiments_are_found():
-    assert {name.partition("-")[0] for name in LESSONS} >= {"02b", "03", "04b", "05a"}
+    assert {name.partition("-")[0] for name in LESSONS} >= {"02a", "02b", "02c", "02d", "03", "04b", "05a"}
     assert set(RECORD) == set(LESSONS)
 
 
@@ -50,7 +50,7 @@ def test_no_cell_of_a_claim_failed_and_every_measured_answer_was_one_of_the_choi
 @pytest.mark.parametrize("name", LESSONS)
 def test_the_page_says_how_often_its_verdicts_held(name):
     rows, sets = claims.printed(LESSONS[name]), RECORD[name]["sets"].values()
-    assert len({row[0] for row in rows}) == len(rows) > 3  # a claim is found by its name
+    assert len({row[0] for row in rows}) == len(rows) > 0  # a claim is found by its name
     for claim, verdict, _evidence, held in rows:
         there = sum([claim, verdict] in [each[:2] for each in found] for found in sets)
         assert held == f"{there} of {len(sets)}", f"{claim}: refresh the lesson"

@@ -17,6 +17,8 @@ from tools.notebooks import find
     [
         ("01", ["checks/test_concepts.py", "labs/test_find_edge.py", "labs/test_find_edge_in_browser.py"]),
         ("02a", ["checks/test_built_in.py"]),
+        ("02b", ["checks/test_built_in.py"]),
+        ("02d", ["checks/test_which_optimizer.py", "labs/test_race.py", "labs/test_race_in_browser.py"]),
         ("04a", ["checks/test_schedulers.py", "labs/test_designer.py", "labs/test_designer_in_browser.py"]),
         ("05b", ["checks/test_diagnosis.py", "practice/test_leaderboard.py"]),
     ],

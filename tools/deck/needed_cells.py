@@ -1,6 +1,6 @@
 """Which cells of a notebook must run so that its labs do: the labs, and all that these build on.
 
-The other cells keep their stored outputs, which the tests prove equal to those of a new run; running all of 02b would
+The other cells keep their stored outputs, which the tests prove equal to those of a new run; running all of 02d would
 take most of a minute, and no class waits that long for a title slide. The scopes of names are `symtable`'s, which are
 those of Python's own compiler; the order in which a cell uses its names is read from its syntax tree.
 """

@@ -1,4 +1,4 @@
-"""The checks of notebook 02a's exercises: momentum by hand, and Adam with its bias correction.
+"""The checks of the exercises of 02a, momentum by hand, and of 02b, Adam with its bias correction.
 
 Each answer gets gradients that do not depend on where it stands, so the first point that differs from torch.optim's
 names the first wrong step. It is then compared with the paths that known mistakes lead along.

@@ -1,4 +1,4 @@
-"""The checks of notebook 02b's exercises: tune an optimizer within a budget, and tell optimizers by their traces."""
+"""The checks of notebook 02d's exercises: tune an optimizer within a budget, and tell optimizers by their traces."""
 
 from functools import partial
 

@@ -36,7 +36,7 @@ from tools.deck.voila_parts import Channels
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]*-*.ipynb"))
 LIMIT = 120  # seconds to wait for a deck, on a machine that is busy with everything else
-LABS = {"01": CASES["find_edge"], "02b": CASES["race"], "04a": CASES["design_schedule"]}  # the lab of a notebook
+LABS = {"01": CASES["find_edge"], "02d": CASES["race"], "04a": CASES["design_schedule"]}  # the lab of a notebook
 PING = 2  # seconds; in this test the server asks a page as often whether it is still there, otherwise every 30
 MOVES = 15  # JupyterLab has 30: the deck shows the same widgets in another page
 on_one_deck = pytest.mark.parametrize("deck", ["01"], indirect=True)  # what does not depend on the lab

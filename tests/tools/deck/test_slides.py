@@ -343,7 +343,7 @@ def test_the_pdf_has_a_page_for_every_slide(deck, browser):
 
 
 def test_nothing_is_cut_on_paper(browser, decks):
-    deck = decks("02a")
+    deck = decks("02b")
     paper = Deck.open(browser, deck.file, deck.notebook)
     pdf.open_deck(paper.page, deck.file, "?print-pdf")
     cut = paper.page.evaluate(
