@@ -32,6 +32,7 @@ from tools.notebooks import has_tag, is_note, is_still, lessons, number_of
 
 ROOT = Path(__file__).resolve().parent.parent
 ORIGINALS, COPIES = "notebooks", "my-work"
+FOLDED = "Open this when you have run the cell above"
 
 HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
 # It passes settings of the old notebook server on, of which there are none, and to do so reads every attribute of the
@@ -53,7 +54,8 @@ def student_copy(original: dict) -> dict:
     build on earlier answers, down to the table of verdicts; only the pictures of labs stay, so that the page shows what
     is to come, and what the cells of predict() show, which only ask. A lab between a prediction and the next heading or
     `reveal` loses its picture, too: the prediction is about that lab. No code cell keeps its number, for the student's
-    kernel has run none. What is for the instructor goes, too: it tells what to conclude. `original` stays as it is.
+    kernel has run none. Cells tagged `reveal` are folded until the student wants them. What is for the instructor goes,
+    too: it tells what to conclude. `original` stays as it is.
     """
     fresh = copy.deepcopy(original)
     fresh["cells"] = [cell for cell in fresh["cells"] if not is_note(cell)]
@@ -69,8 +71,19 @@ def student_copy(original: dict) -> dict:
                 predicted = about_this = True
             elif predicted and (about_this or not any(map(is_still, cell["outputs"]))):
                 cell["outputs"] = []
+        if has_tag(cell, "reveal"):
+            _fold(cell)
     fresh.setdefault("metadata", {})["workshop"] = {"made_from": fingerprint(original)}  # stays when JupyterLab saves
     return fresh
+
+
+def _fold(cell: dict) -> None:
+    """Text goes behind a line that opens it, code behind JupyterLab's bar: both tell what will be seen."""
+    if cell["cell_type"] == "code":
+        cell["metadata"]["jupyter"] = {"source_hidden": True}
+    else:
+        text = "".join(cell["source"])
+        cell["source"] = f"<details><summary>{FOLDED}</summary>\n\n{text}\n\n</details>"
 
 
 def fingerprint(notebook: dict) -> str:

@@ -15,7 +15,7 @@ PATTERN = "[0-9][0-9]*-*.ipynb"
 TAGS = {
     "setup": "imports and settings, which every other cell may use",
     "predict": "asks for an answer, in text or by predict(); from the first one on, stored outputs give answers away",
-    "reveal": "tells what was seen",
+    "reveal": "tells what was seen, in text or by seen(): a student's copy folds it until it is wanted",
     "lab": "shows a lab; its stored output is the lab's still picture",
     "live": "runs for a live deck, too, although it shows no lab",
     "claim": "measures a claim, or is needed to: it runs with any `base_seed`",

@@ -309,12 +309,12 @@ def predictions_and_answers_are_tagged(notebook: Notebook, path: Path) -> Iterat
     for cell in notebook["cells"]:
         text = "" if cell["cell_type"] == "code" or is_note(cell) else without_code(source(cell))
         for tag, pattern in (("predict", PREDICTS), ("reveal", REVEALS)):
-            asks = tag == "predict" and bool(calls(cell, "predict"))
-            reads_so, tagged = asks or bool(pattern.search(text)), tag in tags(cell)
+            by_code = bool(calls(cell, {"predict": "predict", "reveal": "seen"}[tag]))
+            reads_so, tagged = by_code or bool(pattern.search(text)), tag in tags(cell)
             if reads_so and not tagged:
-                yield f"{name(cell)} has the words of a {tag} cell and not its tag"
+                yield f"{name(cell)} has the words of a {tag} cell, or calls its function, and lacks its tag"
             elif tagged and not reads_so:
-                yield f"{name(cell)} is tagged {tag} and has none of its words"
+                yield f"{name(cell)} is tagged {tag}, has none of its words and does not call its function"
 
 
 @check
@@ -558,12 +558,15 @@ def good() -> Notebook:
     cells[1]["metadata"]["tags"] = ["setup"]
     cells[3]["outputs"] = [html_output(f"<p>{img}</p>")]
     cells[4]["metadata"]["tags"] = ["nbval-ignore-output"]
-    for place, tag in ((5, "predict"), (6, "predict"), (8, "lab"), (9, "reveal")):
+    for place, tag in ((5, "predict"), (6, "predict"), (7, "reveal"), (8, "lab"), (9, "reveal")):
         cells[place]["metadata"]["tags"] = [tag]
     still = html_output(img.replace("<img", '<img class="lab-still lab-still-edge"'))
     cells[8]["outputs"] = [still | {"metadata": STILL_ROLE}, html_output("the sliders")]
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     return {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}
+
+
+SLIDE = {"slideshow": {"slide_type": "-"}}
 
 
 def by_id(notebook: Notebook, id: str) -> dict:
@@ -686,11 +689,12 @@ BAD: list[tuple[str, Callable[[Notebook], None]]] = [
     ("predictions_and_answers_are_tagged", plus("idea", "\n\nMore of it. **Predict:** how much?")),
     ("predictions_and_answers_are_tagged", with_metadata("ask", slideshow={"slide_type": "notes"})),
     ("predictions_and_answers_are_tagged", with_metadata("bet", tags=[])),
-    ("predictions_and_answers_are_tagged", with_metadata("bet-won", tags=["predict"])),
+    ("predictions_and_answers_are_tagged", with_metadata("bet-won", tags=["predict", "reveal"])),
+    ("predictions_and_answers_are_tagged", with_metadata("bet-won", tags=[])),
     ("predictions_are_seen", plus("bet", "\nx = 1")),
     ("predictions_are_seen", plus("bet-won", "\nseen('bet', 1, {2: 'It does.'})")),
     ("predictions_are_seen", plus("bet-won", "\nseen('other', 1, {2: 'It does.'})")),
-    ("predictions_are_seen", with_source("bet-won", lambda source: "1")),
+    ("predictions_are_seen", lambda notebook: by_id(notebook, "bet-won").update(source="1", metadata=SLIDE)),
     ("predictions_are_seen", with_source("bet-won", lambda source: source.replace("'bet'", "bet"))),
     ("predictions_are_seen", with_source("bets", lambda source: "1")),
     ("predictions_are_seen", swapped("bet", "bet-won")),

@@ -145,8 +145,19 @@ def test_no_stored_output_answers_a_prediction(cells, shown):
     code_cells = [cell for cell in copy["cells"] if cell["cell_type"] == "code"]
     assert "".join("y" if cell["outputs"] else "n" for cell in code_cells) == shown
     assert all(cell["execution_count"] is None for cell in code_cells)
-    seen = [cell["source"] for cell in cells if "slideshow" not in cell["metadata"]]
-    assert [cell["source"] for cell in copy["cells"]] == seen
+    seen = [cell for cell in cells if "slideshow" not in cell["metadata"]]
+    assert all(old["source"] in new["source"] for old, new in zip(seen, copy["cells"], strict=True))
+
+
+def test_what_was_seen_is_folded_until_it_is_wanted():
+    told, found, plain = reveal("**What you saw.** It fell."), code(), code()
+    found["metadata"]["tags"] = ["reveal"]
+    original = notebook(ask(), plain, found, told)
+    asked, run, hidden, folded = student_copy(original)["cells"]
+    assert asked == ask() and "jupyter" not in run["metadata"]
+    assert hidden["metadata"]["jupyter"] == {"source_hidden": True} and hidden["source"] == found["source"]
+    assert folded["source"].startswith("<details><summary>") and folded["source"].endswith("\n\n</details>")
+    assert f"</summary>\n\n{told['source']}\n\n" in folded["source"]  # a blank line, or it would not be Markdown
 
 
 def test_only_what_is_for_the_instructor_is_left_out():
@@ -165,9 +176,19 @@ def test_copies_of_the_real_notebooks(path):
     notes = [cell for cell in original["cells"] if cell["metadata"]["slideshow"]["slide_type"] == "notes"]
     assert all("*For the instructor" in "".join(cell["source"]) for cell in notes)
     assert "For the instructor" not in json.dumps(copy, ensure_ascii=False)
-    assert [{**cell, "outputs": 0, "execution_count": 0} for cell in copy["cells"]] == [
-        {**cell, "outputs": 0, "execution_count": 0} for cell in original["cells"] if cell not in notes
-    ]
+
+    def kept(cell):  # what a copy has of the original: everything, or, where it tells what was seen, all but its fold
+        if "reveal" in cell["metadata"].get("tags", []):
+            metadata = {key: value for key, value in cell["metadata"].items() if key != "jupyter"}
+            source = "".join(cell["source"])
+            opened = re.fullmatch(r"<details><summary>.*?</summary>\n\n(.*)\n\n</details>", source, re.S)
+            cell = {**cell, "metadata": metadata, "source": opened[1] if opened else source}
+        return {**cell, "source": "".join(cell["source"]), "outputs": 0, "execution_count": 0}
+
+    assert [kept(cell) for cell in copy["cells"]] == [kept(cell) for cell in original["cells"] if cell not in notes]
+    folded = [cell for cell in copy["cells"] if "reveal" in cell["metadata"].get("tags", [])]
+    hidden = [cell for cell in folded if cell["metadata"].get("jupyter") or cell["source"].startswith("<details>")]
+    assert hidden == folded
     # By other means than the code's: from the first cell that asks for a prediction on, only cells that call a lab.
     asked = next(
         i
