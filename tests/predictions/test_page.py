@@ -38,7 +38,8 @@ def press(widget, *chosen):
 
 
 def text(shown):
-    return shown[-1][0]["text/markdown"]
+    """What was shown last, a result without the marks of a quotation."""
+    return "\n".join(line.removeprefix(">").strip() for line in shown[-1][0]["text/markdown"].splitlines())
 
 
 def stored(folder, kind="answers"):
@@ -219,7 +220,7 @@ def test_the_table_at_the_end(shown, students, tmp_path):
     page.seen("second", "b", {"a": "No."})
     page.predictions()
     head, _, *rows = text(shown).splitlines()
-    assert head == "You were right in 1 of 3."
+    assert head == "You predicted 2 of 3 and were right in 1."
     assert [[part.strip() for part in row.strip("|").split("|")] for row in rows[2:]] == [
         ["Which lr ends lowest?", "0.18", "0.18", "✓"],
         ["The second?", "a", "b", "✗"],
