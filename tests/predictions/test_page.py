@@ -54,6 +54,26 @@ def test_the_question_is_a_widget_and_a_text(shown, tmp_path):
     assert data["text/plain"] == pages.NO_KERNEL
 
 
+def test_a_live_deck_shows_the_text_also_after_all_cells_have_run(tmp_path, monkeypatch):
+    from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+    from tools.deck.live_page import live_page
+
+    outputs = []
+    monkeypatch.setattr(
+        pages,
+        "display",
+        lambda data, metadata, raw: outputs.append(new_output("display_data", data, metadata=metadata)),
+    )
+    ask(Page(tmp_path))
+    cell = new_code_cell("predict(…)", id="asks", metadata={"tags": ["predict"]}, outputs=outputs)
+    deck = {"title": "", "style": "", "script": "", "links": "", "live": {}}
+    page = live_page(new_notebook(cells=[cell]), tmp_path, deck)
+    assert "predict(…)" not in page and "Which lr ends lowest?" in page
+    assert 'data-role="question"' in page and 'data-prediction="edge-lr"' in page
+    assert 'class="deck-output deck-widget"' not in page
+
+
 def test_an_answer_stands_beside_what_was_measured(shown, students):
     page = Page(students, lesson="01")
     assert press(ask(page), "0.195") == "Noted: 0.195."
