@@ -28,8 +28,9 @@ TAGS = {
     "nbval-ignore-output": "its output varies from machine to machine",
     "raises-exception": "ends in an error on purpose",
 }
-# An output's role stands in its metadata: {"workshop": {"role": …}}. utils.labs.shell writes it.
+# An output's role stands in its metadata: {"workshop": {"role": …}}. utils.labs.shell and utils.predictions write it.
 STILL = "lab-still"  # the picture of a lab, for a page without a kernel
+QUESTION = "question"  # what predict() asks; what seen() shows is a "result"
 
 
 class UnknownLesson(LookupError):
@@ -95,7 +96,16 @@ def is_note(cell: dict) -> bool:
 
 def is_still(output: dict) -> bool:
     """Whether an output of a code cell is the still picture of a lab."""
+    return _role(output) == STILL
+
+
+def is_question(output: dict) -> bool:
+    """Whether an output of a code cell is the question of a prediction."""
+    return _role(output) == QUESTION
+
+
+def _role(output: dict) -> str | None:
     match output:
         case {"metadata": {"workshop": {"role": role}}}:
-            return role == STILL
-    return False
+            return role
+    return None

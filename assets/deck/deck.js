@@ -291,7 +291,8 @@ const Deck = (() => {
   // A slide with nothing but a few words can say them louder.
   function loud(page, tall) {
     const height = page.reduce((sum, block) => sum + block.height, 0);
-    return page.length && 1.7 * height < tall && page.every(words); // a quarter larger: up to 1.25² times as tall
+    const grow = page.some((block) => block.element.querySelector("li")) ? 2.6 : 1.7; // short lines may each become two
+    return page.length && grow * height < tall && page.every(words); // a quarter larger: up to 1.25² times as tall
   }
 
   function slide(section, { page, how }, number) {

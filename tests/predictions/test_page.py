@@ -38,7 +38,8 @@ def press(widget, *chosen):
 
 
 def text(shown):
-    return shown[-1][0]["text/markdown"]
+    """What was shown last, a result without the marks of a quotation."""
+    return "\n".join(line.removeprefix(">").strip() for line in shown[-1][0]["text/markdown"].splitlines())
 
 
 def stored(folder, kind="answers"):
@@ -51,6 +52,26 @@ def test_the_question_is_a_widget_and_a_text(shown, tmp_path):
     assert role == "question" and "application/vnd.jupyter.widget-view+json" in data
     assert data["text/markdown"] == "**Predict:** Which lr ends lowest?\n\n- 0.02\n- 0.18\n- 0.195"
     assert data["text/plain"] == pages.NO_KERNEL
+
+
+def test_a_live_deck_shows_the_text_also_after_all_cells_have_run(tmp_path, monkeypatch):
+    from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+    from tools.deck.live_page import live_page
+
+    outputs = []
+    monkeypatch.setattr(
+        pages,
+        "display",
+        lambda data, metadata, raw: outputs.append(new_output("display_data", data, metadata=metadata)),
+    )
+    ask(Page(tmp_path))
+    cell = new_code_cell("predict(…)", id="asks", metadata={"tags": ["predict"]}, outputs=outputs)
+    deck = {"title": "", "style": "", "script": "", "links": "", "live": {}}
+    page = live_page(new_notebook(cells=[cell]), tmp_path, deck)
+    assert "predict(…)" not in page and "Which lr ends lowest?" in page
+    assert 'data-role="question"' in page and 'data-prediction="edge-lr"' in page
+    assert 'class="deck-output deck-widget"' not in page
 
 
 def test_an_answer_stands_beside_what_was_measured(shown, students):
@@ -219,7 +240,7 @@ def test_the_table_at_the_end(shown, students, tmp_path):
     page.seen("second", "b", {"a": "No."})
     page.predictions()
     head, _, *rows = text(shown).splitlines()
-    assert head == "You were right in 1 of 3."
+    assert head == "You predicted 2 of 3 and were right in 1."
     assert [[part.strip() for part in row.strip("|").split("|")] for row in rows[2:]] == [
         ["Which lr ends lowest?", "0.18", "0.18", "✓"],
         ["The second?", "a", "b", "✗"],

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tools import notebooks
-from tools.notebooks import UnknownLesson, find, find_all, has_tag, is_note, is_still, number_of
+from tools.notebooks import UnknownLesson, find, find_all, has_tag, is_note, is_question, is_still, number_of
 
 NUMBERS = ["00", "01", "02a", "02b", "10"]
 
@@ -101,6 +101,8 @@ def test_only_its_metadata_make_an_output_a_still(metadata):
     html = {"text/html": '<img class="lab-still">'}
     assert not is_still({"data": html, "metadata": metadata}) and not is_still({"output_type": "stream"})
     assert is_still({"data": {}, "metadata": {"workshop": {"role": notebooks.STILL}}})
+    asks = {"data": {}, "metadata": {"workshop": {"role": notebooks.QUESTION, "name": "edge-lr"}}}
+    assert is_question(asks) and not is_still(asks) and not is_question({"data": html, "metadata": metadata})
 
 
 def test_no_tool_reads_a_role_from_prose_or_markup():

@@ -5,7 +5,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from tools.deck.page import TEMPLATES, DeckExporter, with_pictures
-from tools.notebooks import is_still
+from tools.notebooks import is_question, is_still
 from tools.refresh import WIDGET_VIEW
 
 
@@ -16,6 +16,8 @@ def live_page(notebook: NotebookNode, folder: Path, deck: dict) -> str:
     """
     for cell in notebook.cells:
         outputs = cell.get("outputs", [])
+        for output in filter(is_question, outputs):
+            output.data.pop(WIDGET_VIEW, None)  # after --run-all: a room answers by show of hands, not in the form
         widget = next((output for output in outputs if WIDGET_VIEW in output.get("data", {})), None)
         for output in list(outputs):
             markup = output.get("data", {}).get("text/html")

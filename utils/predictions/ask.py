@@ -20,7 +20,7 @@ LOOK = """
 }
 .workshop-predict fieldset { border: 0; margin: 2px 0 6px; padding: 0 }
 .workshop-predict legend { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
-.workshop-predict fieldset label { display: flex; gap: 6px; align-items: baseline; line-height: 1.6; cursor: pointer }
+.workshop-predict fieldset label { display: flex; gap: 6px; align-items: center; line-height: 1.6; cursor: pointer }
 .workshop-predict :is(fieldset, .widget-html-content, .widget-htmlmath-content) { color: var(--jp-content-font-color1) }
 """
 

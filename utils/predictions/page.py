@@ -98,7 +98,7 @@ class Page:
 
     def predictions(self) -> None:
         """Show every prediction of this notebook beside what was measured."""
-        rows, right = [], 0
+        rows, made, right = [], 0, 0
         for name, asked in self._questions.items():
             answer, late = self._answer_to(asked)
             result = self._results.get(name)
@@ -107,11 +107,12 @@ class Page:
                 rows.append([asked.text, measured])
                 continue
             good = answer is not None and result is not None and asked.is_right(answer, result) and not late
-            right += good
+            made, right = made + (answer is not None and not late), right + good
             you = "–" if answer is None else f"{asked.shown(answer)}{' (after the result)' if late else ''}"
             rows.append([asked.text, you, measured, "" if None in (answer, result) or late else "✓" if good else "✗"])
-        head = f"You were right in {right} of {len(rows)}.\n\n" if self.journal.is_students and rows else ""
-        _show(head + tell.table(rows, answers=self.journal.is_students) if rows else "Nothing was asked yet.", "")
+        head = f"You predicted {made} of {len(rows)} and were right in {right}." if self.journal.is_students else ""
+        table = tell.table(rows, answers=self.journal.is_students)
+        _show(f"{head}\n\n{table}".strip() if rows else "Nothing was asked yet.", "")
 
     def _keep(self, asked: Question, answer: Answer) -> str:
         """Note an answer, and return what to say of it."""
@@ -148,7 +149,9 @@ class Page:
 
 
 def _show(markdown: str, name: str) -> None:
-    data = {"text/markdown": markdown, "text/plain": markdown.partition("\n")[0]}
+    """Show a result: in JupyterLab a quotation has a bar on its left, as the question has."""
+    quoted = "\n".join(f"> {line}".rstrip() for line in markdown.splitlines()) if name else markdown
+    data = {"text/markdown": quoted, "text/plain": markdown.partition("\n")[0]}
     display(data, metadata={"workshop": {"role": RESULT, "name": name}}, raw=True)
 
 

@@ -49,4 +49,5 @@ def answered(asked: Question, measured: Answer, said: Mapping[str, str]) -> str:
 def table(rows: list[list[str]], *, answers: bool) -> str:
     """The predictions of a notebook: [question, measured], or [question, you, measured, right or wrong] each."""
     headers = ["what was asked", "you", "measured", ""] if answers else ["what was asked", "measured"]
+    rows = [[part.replace("|", r"\|") for part in row] for row in rows]  # |x| is no border of a column
     return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
