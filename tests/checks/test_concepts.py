@@ -202,11 +202,29 @@ def fails_beside_a_dtype(gradient, start, lr, steps):
     return torch.zeros(steps + 1, len(start), dtype=start.dtype).append(start)
 
 
+def listed(points):
+    """The right points, made into one tensor in another way."""
+
+    def candidate(gradient, start, lr, steps):
+        return points(list(by_stack(gradient, start, lr, steps)))
+
+    return candidate
+
+
 NO_AUTOGRAD = r"in line \d+.*\n`gradient\(x\)` already is the gradient.*no autograd needed"
 
 WRONG_DESCENTS = {
     "float32 path": (in_float32, r"dtype.*in line \d+.*\nMake your tensors of the same dtype as `start`"),
     "another error beside a dtype": (fails_beside_a_dtype, r"raised `AttributeError[^\n]*$"),
+    "torch.tensor of a list": (
+        listed(lambda points: torch.tensor(points)),
+        r"\n`torch.stack\(path\)` makes one",
+    ),
+    "a list of lists": (
+        listed(lambda points: torch.stack([p.tolist() for p in points])),
+        r"\n.*keep each point as a tensor",
+    ),
+    "points of two shapes": (listed(lambda points: torch.stack([points[0][None], *points[1:]])), "differ in shape"),
     "return in the loop": (returns_in_the_loop, r"shape \(2, 2\).* is your `return` inside the loop\?"),
     "first and last": (lambda *a: by_stack(*a)[[0, -1]], r"shape \(2, 2\).* first and the last point: keep"),
     "transposed": (lambda *a: by_stack(*a).T, r"shape \(2, 7\).* Rows and columns are swapped"),

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -184,8 +185,30 @@ def whole_checkpoint_to_optimizer(checkpoint, make_model, make_optimizer):
 
 def without_forward(checkpoint, make_model, make_optimizer):
     model, _ = textbook(checkpoint, make_model, make_optimizer)
-    model.forward = None
+    model.forward = lambda x: x + None
     return model, make_optimizer(model.parameters())
+
+
+def assigns(part: str, method: str):
+    """`model.state_dict = checkpoint["model"]` and its like."""
+
+    def candidate(checkpoint, make_model, make_optimizer):
+        model, optimizer = textbook(checkpoint, make_model, make_optimizer)
+        setattr({"model": model, "optimizer": optimizer}[part], method, checkpoint[part])
+        return model, optimizer
+
+    return candidate
+
+
+def with_model(make: Callable):
+    """The textbook's answer, but for the line that makes the model."""
+
+    def candidate(checkpoint, make_model, make_optimizer):
+        model = make(checkpoint, make_model)
+        model.load_state_dict(checkpoint["model"])
+        return model, make_optimizer(model.parameters())
+
+    return candidate
 
 
 WRONG_RESUMES = {
@@ -228,7 +251,34 @@ WRONG_RESUMES = {
     "a model of one's own": (lambda c, m, o: ((n := nn.Linear(1, 1)), o(n.parameters())), "has other parameters"),
     "model shares tensors": (assigned, r"training on changed `checkpoint\['model'\]`"),
     "checkpoint emptied": (popped, "changed `checkpoint` in place"),
-    "optimizer on the model": (lambda c, m, o: (m(), o(m())), r"raised `TypeError: .* in line \d+"),
+    "optimizer on the model": (
+        lambda c, m, o: (m(), o(m())),
+        r"in line \d+.*\n.*`model.parameters\(\)`, and not the model",
+    ),
+    "optimizer on a method": (
+        lambda c, m, o: (m(), o(m().parameters)),
+        r"\nA method is called: `model.parameters\(\)`",
+    ),
+    "optimizer on the state": (
+        lambda c, m, o: (m(), o(c["model"])),
+        r"\nWhat you handed to `make_optimizer` is no list",
+    ),
+    "a state dict assigned": (
+        assigns("model", "state_dict"),
+        r"assigned to `model.state_dict`.*`model.load_state_dict",
+    ),
+    "the optimizer's assigned": (assigns("optimizer", "state_dict"), "assigned to `optimizer.state_dict`"),
+    "another method assigned": (assigns("model", "parameters"), "assigned to `model.parameters`, which is a method"),
+    "a model made of its state": (
+        with_model(lambda c, m: m(c["model"])),
+        r"make_model\(\) takes 0.*\n.* takes no argument",
+    ),
+    "a model not made": (with_model(lambda c, m: m), r"\n.* are functions: call them"),
+    "a model not made, returned": (lambda c, m, o: (m, textbook(c, m, o)[1]), "a `function` .* Call `make_model`"),
+    "its state as the model": (with_model(lambda c, m: c["model"]), r"\nA state dict holds numbers"),
+    "the states themselves": (lambda c, m, o: (c["model"], c["optimizer"]), "That is what was saved: make the model"),
+    "keys as attributes": (lambda c, m, o: m().load_state_dict(c.model), r"\n`checkpoint` is a dict"),
+    "loaded again": (lambda c, m, o: m().load_state_dict(torch.load(c)), r"\n`checkpoint` has been loaded already"),
 }
 
 

@@ -458,6 +458,10 @@ CHECKS = {
         ("dampening", "= g.clone()", '= (1 - group["dampening"]) * g', "You dampen the first gradient too"),
         ("dampening", '(1 - group["dampening"]) * g', "g", "`dampening` is not used"),
         ("dampening", 'group["momentum"] * state', "0.9 * state", "groups with their own options: At step 2"),
+        ("dampening", "        else:\n    ", "", "The first gradient counts twice.*`else` missing"),
+        ("dampening", '(1 - group["dampening"])', 'group["dampening"]', "counts 1 - dampening times, not dampening"),
+        ("dampening", '-group["lr"]', "-lr", "`lr` is an option of the group: write `group\\['lr'\\]`"),
+        ("dampening", 'group["momentum"]', "self.momentum", "`momentum` is an option of the group"),
         ("dampening", "g.clone()", "g", "written into the same memory.*keep a copy"),
         ("dampening", 'alpha=-group["lr"]', 'alpha=-self.defaults["lr"]', "The lr does not come from the group"),
         ("centered", '- state["m"] ** 2', "", "`centered` is not used"),
@@ -503,6 +507,30 @@ def test_clipping_at_the_wrong_place_is_named(page, place, said):
     exec(text, namespace)
     verdict = custom.check_clipped(namespace["Clipped"])
     assert not verdict and said in verdict.message, verdict.message
+
+
+KEPT_NOWHERE = """
+        b = state.get("b", g)
+        b = group["momentum"] * b + (1 - group["dampening"]) * g
+        p.add_(b, alpha=-group["lr"])
+"""
+
+
+def test_a_buffer_that_is_kept_nowhere_is_named(page):
+    head = solution(page, "dampening").partition("group):\n")[0]
+    namespace = dict(page)
+    exec(f"{head}group):{KEPT_NOWHERE}", namespace)
+    verdict = custom.check_dampened(namespace["Dampened"])
+    assert not verdict and "kept nowhere" in verdict.message, verdict.message
+
+
+def test_groups_are_not_blamed_where_an_option_is_used_otherwise(page):
+    """With dampening 0.5 its complement looks right, and only a group with another value shows the mistake."""
+    wrong = variant(page, "dampening", '(1 - group["dampening"])', 'group["dampening"]')
+    options = {"lr": 0.1, "momentum": 0.9, "dampening": 0.5}
+    verdict = check_optimizer(partial(wrong, **options), partial(optim.SGD, **options))
+    assert "groups with their own options: At step 2" in verdict.message
+    assert "what does each option do?" in verdict.message and "knows nothing of groups" not in verdict.message
 
 
 @pytest.mark.parametrize("exercise", CHECKS)

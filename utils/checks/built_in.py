@@ -13,7 +13,17 @@ from torch import Tensor
 
 from utils.checks.adam_mistakes import OF_ADAM
 from utils.checks.momentum_mistakes import OF_MOMENTUM
-from utils.checks.paths import close, count, first_difference, judge_shape, rule_path, show, torch_path, vector
+from utils.checks.paths import (
+    PATH_HINTS,
+    close,
+    count,
+    first_difference,
+    judge_shape,
+    rule_path,
+    show,
+    torch_path,
+    vector,
+)
 from utils.checks.update_mistakes import LR_OF_DEFAULTS, SIGN, T_FROM_2
 from utils.checks.update_rules import ADAM, MOMENTUM, Rule
 from utils.guard import Mistake, Wrong, call, check
@@ -75,7 +85,7 @@ def _judge(
     for setting in settings:
         arguments = (setting.gradients, _START.clone(), *setting.arguments)
         outcome = call(candidate, *arguments)
-        path, truth = outcome.answer(may_change=True), setting.truth(optimizer)
+        path, truth = outcome.answer(may_change=True, hints=PATH_HINTS), setting.truth(optimizer)
         where = f"With {setting.name} ({count(len(setting.lrs))})"
         judge_shape(path, truth, where)
         path = path.detach()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from utils.checks.paths import close, count, first_difference, judge_shape, show, torch_path, vector
+from utils.checks.paths import PATH_HINTS, close, count, first_difference, judge_shape, show, torch_path, vector
 from utils.guard import Mistake, Wrong, call, check
 
 __all__ = ["check_gradient_descent", "check_one_step"]
@@ -101,6 +101,7 @@ _DESCENT_HINTS = [
         r"requires?_grad|requires? grad|backward|\.grad\b|scalar outputs|differentiated",
         "`gradient(x)` already is the gradient, a tensor like `x`: no autograd needed.",
     ),
+    *PATH_HINTS,
 ]
 
 # Each moves by a function of the gradients so far, the step from 0 and lr.

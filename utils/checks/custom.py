@@ -23,7 +23,7 @@ _STEPS = 12
 def check_dampened(candidate) -> str:
     """Judge a class `Dampened(params, lr, momentum=…, dampening=…)`: torch's SGD with momentum and dampening."""
     settings = [
-        {"lr": 0.1, "momentum": 0.9, "dampening": 0.5},
+        {"lr": 0.1, "momentum": 0.9, "dampening": 0.3},  # not 0.5, which is its own complement
         {"lr": 0.1, "momentum": 0.9, "dampening": 0.0},
         {"lr": 0.05, "momentum": 0.5, "dampening": 0.9},
     ]

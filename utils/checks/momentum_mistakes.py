@@ -24,6 +24,13 @@ def _with_lr(old, g, o):
     return o["momentum"] * old + _weight(o) * o["lr"] * g
 
 
+def _twice(g, o):
+    return o["momentum"] * g + _weight(o) * g
+
+
+_NO_ELSE = (
+    "The first gradient counts twice: the buffer starts as g and is then updated with g as well. Is an `else` missing?"
+)
 _AVERAGE = "Your buffer is a running average with the weight 1 - momentum: torch adds the gradient with weight 1."
 _NOT_THE_OLD = "`dampening` scales the new gradient only, not the old buffer."
 OF_MOMENTUM = (
@@ -37,6 +44,12 @@ OF_MOMENTUM = (
         "no dampening",
         {"following": lambda old, g, o: o["momentum"] * old + g},
         "`dampening` is not used: from the second step on the gradient counts (1 - dampening) times.",
+    ),
+    Mistake("no else", {"first": _twice}, _NO_ELSE),
+    Mistake(
+        "no else, buffer forgotten",
+        {"first": _twice, "following": lambda old, g, o: _twice(g, o)},
+        f"Each step begins anew: what is computed is kept nowhere, so the next step does not find it. {_NO_ELSE}",
     ),
     Mistake("average", {"first": lambda g, o: (1 - o["momentum"]) * g, "following": _averaged}, _AVERAGE),
     Mistake(

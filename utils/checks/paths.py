@@ -11,6 +11,22 @@ from torch import Tensor, nn
 from utils.checks.update_rules import Rule, follow
 from utils.guard import Wrong
 
+# (what is in the error or in its line of code, what to do about it): for `Outcome.answer`
+PATH_HINTS = [
+    (
+        r"torch\.(as_)?tensor\(|only one element tensors|only length-1 arrays|converted to Python scalars",
+        "`torch.stack(path)` makes one tensor of a list of points, a row for each; `torch.tensor` takes numbers.",
+    ),
+    (
+        r"expected Tensor as element|must be tuple of Tensors",
+        "`torch.stack` takes a list of tensors: keep each point as a tensor, as `start` is one.",
+    ),
+    (
+        r"stack expects each tensor to be equal size|zero-dimensional tensor",
+        "The points in your list differ in shape: each should have the shape of `start`.",
+    ),
+]
+
 
 def vector(*numbers: float) -> Tensor:
     """The numbers as a tensor of shape (n,), float64."""

@@ -35,6 +35,32 @@ _RESUME_HINTS = [
         "The state is of another class of optimizer than yours: build the optimizer with `make_optimizer`.",
     ),
     ("_IncompatibleKeys", "`load_state_dict` works in place and returns no model: do not assign what it returns."),
+    (r"torch\.load|\bopen\(", "`checkpoint` has been loaded already: it is the dict itself, not the name of a file."),
+    (
+        r"make_model\(\) takes|make_model\(\) got",
+        "`make_model()` takes no argument: it makes a new model, into which `load_state_dict` then puts the numbers.",
+    ),
+    (
+        r"'function' object has no attribute",
+        "`make_model` and `make_optimizer` are functions: call them, and go on with what they return.",
+    ),
+    (
+        "one of the params is torch.nn",
+        "`make_optimizer` takes the parameters of a model, `model.parameters()`, and not the model itself.",
+    ),
+    ("'method' object is not iterable", "A method is called: `model.parameters()`, with its parentheses."),
+    (
+        r"one of the params is str|params argument given to the optimizer should be",
+        "What you handed to `make_optimizer` is no list of parameters: it takes `model.parameters()`.",
+    ),
+    (
+        r"'(dict|OrderedDict|collections\.OrderedDict)' object has no attribute '(model|optimizer)'",
+        "`checkpoint` is a dict: `checkpoint['model']` and `checkpoint['optimizer']` are its two parts.",
+    ),
+    (
+        r"'(dict|OrderedDict|collections\.OrderedDict)' object (has no attribute|is not callable)",
+        "A state dict holds numbers and is no model and no optimizer: make those two first, then load it into them.",
+    ),
 ]
 _LOWERED, _BEFORE, _AFTER = 0.02, 5, 5  # lr of the checkpoint, steps before it, steps after it
 _FURTHER = range(_BEFORE, _BEFORE + _AFTER)  # the numbers of the steps after it
@@ -82,8 +108,10 @@ def _judge_recipe(candidate, name: str, make_optimizer: Callable) -> bool:
         made.append((fresh, list(fresh.parameters())))
         return fresh
 
+    make_model.__qualname__ = "make_model"  # the student reads it in an error
     resumed = call(candidate, checkpoint, make_model, make_optimizer).answer(hints=_RESUME_HINTS)
     model, optimizer = _judge_pair(resumed)
+    _judge_methods(model, optimizer)
     _judge_parameters(model, optimizer, made)
     if _shapes(model.state_dict()) != _shapes(checkpoint["model"]):
         raise Wrong("The model that you return has other parameters than `checkpoint['model']`: take `make_model()`.")
@@ -149,9 +177,25 @@ def _judge_pair(resumed) -> tuple[nn.Module, Optimizer]:
         hint = ""
         if thing is None or type(thing).__name__ == "_IncompatibleKeys":  # what load_state_dict returns
             hint = f" `load_state_dict` works in place and returns no {name}: do not assign what it returns."
+        elif isinstance(thing, dict):
+            hint = f" That is what was saved: make the {name} by `make_{name}`, then load this into it."
+        elif callable(thing):
+            hint = f" Call `make_{name}`: what it returns is the {name}."
         should = "a module" if kind is nn.Module else "an optimizer"
         raise Wrong(f"In your pair there is {found} where {should} should be.{hint}")
     return first, second
+
+
+def _judge_methods(model: nn.Module, optimizer: Optimizer) -> None:
+    """`model.state_dict = …` hides the method of that name; the model keeps the numbers that it had."""
+    for thing, name in ((model, "model"), (optimizer, "optimizer")):
+        for key, value in vars(thing).items():
+            if callable(getattr(type(thing), key, None)) and not callable(value):
+                hint = f" `{name}.load_state_dict(checkpoint['{name}'])` puts what was saved into the {name}."
+                raise Wrong(
+                    f"You assigned to `{name}.{key}`, which is a method: now there is a `{type(value).__name__}` in "
+                    f"its place, and the {name} itself is as it was.{hint if 'state' in key else ''}"
+                )
 
 
 def _judge_parameters(model: nn.Module, optimizer: Optimizer, made: list) -> None:

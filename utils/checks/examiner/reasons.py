@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -11,6 +12,7 @@ from utils.checks.examiner.cases import Rows, apart
 from utils.checks.examiner.histories import IN_PLACE, OUTLIVES
 from utils.checks.examiner.mistakes import Walk, diagnose
 from utils.checks.examiner.report import Point
+from utils.checks.examiner.walks import walk
 
 _ERRORS = [  # the part of the examination it is looked for in, a pattern in an error, what it comes from
     (
@@ -49,9 +51,11 @@ def reason_of(point: Point, *, points: list[Point], makes: tuple[Callable, Calla
         return OUTLIVES
     if tried.rebound:
         return "You put a new tensor into the group: update the parameter in place, as with `p.add_(…)`."
+    if option := _option_without_group(tried.error, options):
+        return f"`{option}` is an option of the group: write `group['{option}']`."
     if tried.error:
         named = (text for part, pattern, text in _ERRORS if part in point.part and re.search(pattern, tried.error))
-        return next(named, hint if tried.ended else "")
+        return next(named, _mostly(hint) if tried.ended else "")
     if case and all(map(_stands_still, values)):
         return (
             "It does not move at all. `p = p - …`, for one, only binds a new name: update in place, with `p.add_(…)`."
@@ -65,7 +69,31 @@ def reason_of(point: Point, *, points: list[Point], makes: tuple[Callable, Calla
             return mistake.message
     if tried.other_dtype and not truth.other_dtype:
         return "Your state has another dtype than its parameter: make it with `torch.zeros_like(p)`."
-    return hint or "Compare that one step by hand: the state first, then the update."
+    if case and case.options and _ignores_them(point, makes[1], options["lr"]):
+        return hint
+    if case and case.options:
+        half = ", ".join(f"{key}={value}" for key, value in case.options.items())
+        return f"With {half} in its group a parameter moves otherwise than by the reference: what does each option do?"
+    return _mostly(hint) or "Compare that one step by hand: the state first, then the update."
+
+
+def _option_without_group(error: str, options: dict) -> str:
+    """The option that the error says is unknown, as a name or as an attribute; else empty."""
+    found = re.search(r"name '(\w+)' is not defined|object has no attribute '(\w+)'", error)
+    name = found and (found[1] or found[2])
+    return name if name in options else ""
+
+
+def _mostly(hint: str) -> str:
+    """A hint that nothing has confirmed: other mistakes can fail this point too."""
+    return f"The usual cause here: {hint}" if hint else ""
+
+
+def _ignores_them(point: Point, make_reference: Callable, lr: float) -> bool:
+    """Whether the candidate goes where the reference does if no group has options of its own."""
+    alike = replace(point.case, options={})
+    there = attempt(partial(walk, case=alike, steps=point.steps, lr=lr), make_reference, 1.0)
+    return not there.error and there.ended and apart(point.tried.rows, there.rows) is None
 
 
 def _do_otherwise(ours: Rows, once_more: Rows) -> bool:
