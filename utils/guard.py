@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import torch
 
+from utils.internals.cells import older_than_its_cell
 from utils.internals.errors import in_short, raised_in, text_of
 from utils.internals.process_state import as_it_was
 from utils.internals.running import Stop, run_limited
@@ -157,6 +158,11 @@ def check(judge: Callable[[object], str]) -> Callable[[object], Verdict]:
     @functools.wraps(judge)
     def checked(candidate) -> Verdict:
         try:
+            if name := older_than_its_cell(candidate):
+                raise Wrong(
+                    f"This is the `{name}` of an earlier run: the cell that should define it ended in an error before "
+                    "it did. Run that cell until it ends without one, then check again."
+                )
             with torch.enable_grad():
                 verdict = Verdict(True, judge(candidate))
         except NotYet as stub:

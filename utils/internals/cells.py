@@ -1,0 +1,62 @@
+"""What the notebook's cells say of an answer: is it the newest that the student wrote?
+
+Rests on IPython's history of what was run, a failed cell included, and on its keeping each cell's source for
+tracebacks; tests/internals/test_cells.py says if either is no longer so.
+"""
+
+import ast
+import inspect
+import linecache
+import re
+import sys
+
+
+def older_than_its_cell(answer: object) -> str:
+    """The name of a function or class whose newest cell did not get as far as defining it; else empty.
+
+    Python then still has the one of an earlier run, and whoever judges that judges what is no longer on the page.
+    """
+    shell = _shell()
+    file = _file_of(answer)
+    if shell is None or file is None:
+        return ""
+    names = [name for name, value in shell.user_ns.items() if value is answer and not name.startswith("_")]
+    ran = [source.strip() for source in shell.history_manager.input_hist_raw]
+    own = "".join(linecache.getlines(file)).strip()
+    if own not in ran:
+        return ""  # out of a module, or of a cell that was changed on the way to Python
+    for name in names:
+        newest = next((source for source in reversed(ran) if _defines(source, name)), own)
+        if newest != own:
+            return name
+    return ""
+
+
+def _shell():
+    """IPython, where this runs in it; importing it would take a second elsewhere."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None
+
+
+def _file_of(answer: object) -> str | None:
+    """The file that Python thinks the code of a function, or of a class's methods, is in."""
+    parts = [getattr(each, "__func__", each) for each in vars(answer).values()] if inspect.isclass(answer) else [answer]
+    return next((each.__code__.co_filename for each in parts if inspect.isfunction(each)), None)
+
+
+def _defines(source: str, name: str) -> bool:
+    """Whether a cell, run to its end, would give `name` a new meaning; a cell that is no Python, where it looks so."""
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:
+        return bool(re.search(rf"^(async def|def|class) +{re.escape(name)}\b|^{re.escape(name)} *=(?!=)", source, re.M))
+    for statement in body:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and statement.name == name:
+            return True
+        if isinstance(statement, ast.Assign):
+            targets = [
+                node.id for target in statement.targets for node in ast.walk(target) if isinstance(node, ast.Name)
+            ]
+            if name in targets:
+                return True
+    return False
