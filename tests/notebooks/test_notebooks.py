@@ -306,10 +306,12 @@ def tags_are_known(notebook: Notebook, path: Path) -> Iterator[str]:
 
 @check
 def predictions_and_answers_are_tagged(notebook: Notebook, path: Path) -> Iterator[str]:
+    between = {id(cell) for cell in before_they_are_seen(notebook)}
     for cell in notebook["cells"]:
         text = "" if cell["cell_type"] == "code" or is_note(cell) else without_code(source(cell))
         for tag, pattern in (("predict", PREDICTS), ("reveal", REVEALS)):
             by_code = bool(calls(cell, {"predict": "predict", "reveal": "seen"}[tag]))
+            by_code |= tag == "reveal" and id(cell) in between and gives_away(cell)
             reads_so, tagged = by_code or bool(pattern.search(text)), tag in tags(cell)
             if reads_so and not tagged:
                 yield f"{name(cell)} has the words of a {tag} cell, or calls its function, and lacks its tag"
@@ -339,6 +341,32 @@ def predictions_are_seen(notebook: Notebook, path: Path) -> Iterator[str]:
             yield f"the prediction {prediction} is seen before it is asked"
     if asked and not listed:
         yield "predictions() lists what was predicted at the end"
+
+
+def before_they_are_seen(notebook: Notebook) -> Iterator[dict]:
+    """The cells between a prediction and its answer."""
+    asked = set()
+    for cell in notebook["cells"]:
+        asked -= {literal(call) for call in calls(cell, "seen")}
+        if asked:
+            yield cell
+        asked |= {literal(call) for call in calls(cell, "predict")}
+
+
+def gives_away(cell: dict) -> bool:
+    """Whether the code says what will be seen: it gives a figure its title, or it judges a claim."""
+    if cell["cell_type"] != "code" or not re.search(r"title|claims|facts", source(cell)):
+        return False
+    for node in ast.walk(ast.parse(plain_python(source(cell)))):
+        if isinstance(node, ast.keyword) and node.arg in ("title", "suptitle"):
+            return True
+        if isinstance(node, ast.Attribute):
+            owner = getattr(node.value, "id", "")
+            if node.attr in ("set_title", "suptitle") or (
+                owner in ("claims", "facts") and node.attr in ("append", "extend")
+            ):
+                return True
+    return False
 
 
 def calls(cell: dict, function: str) -> list[ast.Call]:
@@ -584,6 +612,18 @@ def plus(id: str, text: str) -> Callable[[Notebook], None]:
     return with_source(id, lambda source: source + text)
 
 
+def told_early(code: str) -> Callable[[Notebook], None]:
+    """A cell of this code between the prediction and what was seen."""
+
+    def mutate(notebook: Notebook) -> None:
+        cell = by_id(notebook, "idea-plot")
+        cells = notebook["cells"]
+        cells.insert(cells.index(by_id(notebook, "bet-won")), cell | {"id": "bet-plot", "source": code, "outputs": []})
+        renumber(notebook)
+
+    return mutate
+
+
 def with_output(**output) -> Callable[[Notebook], None]:
     """Add an output to the cell `idea-plot`."""
     kind = {"metadata": {}, "output_type": "display_data"} if "data" in output else {}
@@ -691,6 +731,9 @@ BAD: list[tuple[str, Callable[[Notebook], None]]] = [
     ("predictions_and_answers_are_tagged", with_metadata("bet", tags=[])),
     ("predictions_and_answers_are_tagged", with_metadata("bet-won", tags=["predict", "reveal"])),
     ("predictions_and_answers_are_tagged", with_metadata("bet-won", tags=[])),
+    ("predictions_and_answers_are_tagged", told_early("plots.loss_curves(traces, title='It falls')")),
+    ("predictions_and_answers_are_tagged", told_early("ax.set_title('It falls')")),
+    ("predictions_and_answers_are_tagged", told_early("claims.append(['It falls', 'better', '3'])")),
     ("predictions_are_seen", plus("bet", "\nx = 1")),
     ("predictions_are_seen", plus("bet-won", "\nseen('bet', 1, {2: 'It does.'})")),
     ("predictions_are_seen", plus("bet-won", "\nseen('other', 1, {2: 'It does.'})")),
