@@ -1,5 +1,6 @@
 """The teaching guide against the notebooks: links lead somewhere, minutes are those of the notes for the instructor."""
 
+import ast
 import json
 import re
 from dataclasses import dataclass, field
@@ -151,14 +152,21 @@ def test_the_title_says_the_minutes_of_the_notes(path):
         assert row == shown, page.name
 
 
+def only_frames(cell):
+    """Whether a code cell asks by predict(), or works out what was measured, shows it by seen(), and no more."""
+    if cell["cell_type"] != "code" or not (has_tag(cell, "predict") or has_tag(cell, "reveal")):
+        return False
+    shown = [each.value for each in ast.parse("".join(cell["source"])).body if isinstance(each, ast.Expr)]
+    return [getattr(each.func, "id", "") for each in shown if isinstance(each, ast.Call)] in (["predict"], ["seen"])
+
+
 def cells_an_hour(cells, minutes):
     """How many cells a class meets in an hour.
 
-    Notes are not shown, what 03 builds up step by step is one thing, and a question asked by predict() belongs to the
-    experiment that answers it.
+    Notes are not shown, what 03 builds up step by step is one thing, and a question asked by predict() and the cell that
+    does no more than answer it, by seen(), belong to the experiment between them.
     """
-    asked = [cell for cell in cells if cell["cell_type"] == "code" and has_tag(cell, "predict")]
-    met = [cell for cell in cells if not (is_note(cell) or has_tag(cell, "ladder")) and cell not in asked]
+    met = [cell for cell in cells if not (is_note(cell) or has_tag(cell, "ladder") or only_frames(cell))]
     return len(met) / minutes * 60
 
 
@@ -170,9 +178,12 @@ def test_a_lesson_has_about_sixty_cells_an_hour(path):
 
 def test_what_a_class_does_not_meet_is_not_counted():
     seen, note, step = {}, {"slideshow": {"slide_type": "notes"}}, {"tags": ["ladder"]}
-    code = [{"cell_type": "code", "metadata": each} for each in [seen] * 20 + [step] * 9 + [{"tags": ["predict"]}] * 3]
+    code = [{"cell_type": "code", "metadata": each, "source": "1"} for each in [seen] * 19 + [step] * 9]
     text = [{"cell_type": "markdown", "metadata": each} for each in [note] * 5 + [seen] * 13]
-    cells = code + text
+    asked = {"cell_type": "code", "metadata": {"tags": ["predict"]}, "source": "predict('a', 'A?', [1, 2])"}
+    told = {"cell_type": "code", "metadata": {"tags": ["reveal"]}, "source": "best = 1\nseen('a', best, {2: 'No.'})"}
+    drawn = told | {"source": "display(figure)\nseen('a', 1, {2: 'No.'})"}
+    cells = [*code, drawn, *text, asked, told]
     assert cells_an_hour(cells, 30) == 66 > CELLS_AN_HOUR > cells_an_hour(cells[1:], 30)
 
 
