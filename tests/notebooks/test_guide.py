@@ -153,18 +153,19 @@ def test_the_title_says_the_minutes_of_the_notes(path):
 
 
 def only_frames(cell):
-    """Whether a code cell asks by predict(), or works out what was measured, shows it by seen(), and no more."""
-    if cell["cell_type"] != "code" or not (has_tag(cell, "predict") or has_tag(cell, "reveal")):
+    """Whether a code cell asks by predict(), answers by seen(), or lists predictions(), and does no more."""
+    if cell["cell_type"] != "code":
         return False
-    shown = [each.value for each in ast.parse("".join(cell["source"])).body if isinstance(each, ast.Expr)]
-    return [getattr(each.func, "id", "") for each in shown if isinstance(each, ast.Call)] in (["predict"], ["seen"])
+    shown = [ast.unparse(each) for each in ast.parse("".join(cell["source"])).body if isinstance(each, ast.Expr)]
+    said = [each.partition("(")[0] for each in shown if not each.startswith(("claims.", "facts."))]
+    return said in (["predict"], ["seen"], ["predictions"])
 
 
 def cells_an_hour(cells, minutes):
     """How many cells a class meets in an hour.
 
-    Notes are not shown, what 03 builds up step by step is one thing, and a question asked by predict() and the cell that
-    does no more than answer it, by seen(), belong to the experiment between them.
+    Notes are not shown, what 03 builds up step by step is one thing, and a question asked by predict() and a cell that
+    does no more than answer it belong to the experiment between them.
     """
     met = [cell for cell in cells if not (is_note(cell) or has_tag(cell, "ladder") or only_frames(cell))]
     return len(met) / minutes * 60

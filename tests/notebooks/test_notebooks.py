@@ -353,18 +353,23 @@ def before_they_are_seen(notebook: Notebook) -> Iterator[dict]:
         asked |= {literal(call) for call in calls(cell, "predict")}
 
 
+VERDICTS = {"better", "worse", "no difference", "undecided", "exact", "holds", "wrong", "hardly"}
+
+
 def gives_away(cell: dict) -> bool:
-    """Whether the code says what will be seen: it gives a figure its title, or it judges a claim."""
-    if cell["cell_type"] != "code" or not re.search(r"title|claims|facts", source(cell)):
+    """Whether the code says in words what will be seen: the title of a figure, or a verdict that is written out."""
+    if cell["cell_type"] != "code":
         return False
     for node in ast.walk(ast.parse(plain_python(source(cell)))):
-        if isinstance(node, ast.keyword) and node.arg in ("title", "suptitle"):
+        if not isinstance(node, ast.Call):
+            continue
+        titles = [each.value for each in node.keywords if each.arg in ("title", "suptitle")]
+        name = getattr(node.func, "attr", "")
+        titles += node.args[:1] if name in ("set_title", "suptitle") else []
+        if any(isinstance(title, ast.Constant | ast.JoinedStr) for title in titles):
             return True
-        if isinstance(node, ast.Attribute):
-            owner = getattr(node.value, "id", "")
-            if node.attr in ("set_title", "suptitle") or (
-                owner in ("claims", "facts") and node.attr in ("append", "extend")
-            ):
+        if name in ("append", "extend") and getattr(node.func.value, "id", "") in ("claims", "facts"):
+            if any(isinstance(part, ast.Constant) and part.value in VERDICTS for part in ast.walk(node)):
                 return True
     return False
 
