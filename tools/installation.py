@@ -30,6 +30,8 @@ CPU_TORCH = "https://download.pytorch.org/whl/cpu"
 HAS_GPU = sys.platform == "linux" and any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg")))
 CPU_GB, CUDA_GB = 2.5, 9  # of disk, for the environment and for what is downloaded on the way
 
+PAUSES = {True: 0.5, False: 4}  # s between two pictures of a line, on a terminal or in a log
+
 
 class InstallationTrouble(Exception):
     """What is wrong and what to do about it, in one line."""
@@ -94,7 +96,7 @@ def step(
         listener = threading.Thread(target=listen, daemon=True)
         listener.start()
         while listener.is_alive():
-            listener.join(0.5 if terminal else 4)
+            listener.join(PAUSES[terminal])
             show(end="" if listener.is_alive() else "\n")
         if process.wait() == 0:
             return True
