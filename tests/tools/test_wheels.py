@@ -1,8 +1,12 @@
 """The wheel house: pip itself downloads, resolves and installs, from a folder of tiny wheels in place of an index."""
 
+import functools
 import hashlib
+import http.server
 import os
 import shutil
+import sys
+import threading
 import urllib.request
 import zipfile
 from importlib import metadata
@@ -212,3 +216,61 @@ def test_a_file_of_pips_settings_holds_for_uv(index, workshop, tmp_path):
     ran = start(workshop, "lab", PIP_CONFIG_FILE=str(tmp_path / "pip.conf"), PIP_NO_INDEX="true")
     assert ran.code == 0, ran.out + ran.err
     assert installed(workshop / ".venv", "helper") and "pip tries" not in ran.out and "pip installs" not in ran.out
+
+
+# torch's build
+
+
+class Index(http.server.SimpleHTTPRequestHandler):
+    """Files of a folder; what is not there is 404, as on an index."""
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def served(tmp_path):
+    """An index of its own for the CPU build, as torch has it, and a local file for the usual one."""
+    usual, cpu = tmp_path / "usual", tmp_path / "served/cpu/torch"
+    write_wheel(usual, "torch", "1")
+    cpu.mkdir(parents=True)
+    wheel = write_wheel(cpu, "torch", "1+cpu")
+    (cpu / "index.html").write_text(f'<a href="{wheel.name.replace("+", "%2B")}">{wheel.name}</a>')
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Index, directory=str(tmp_path / "served"))
+    ) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", usual
+        server.shutdown()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the usual build is the one for the CPU")
+@pytest.mark.parametrize(
+    ("place", "variables", "gpu", "version", "told"),
+    [
+        ("cpu", {}, False, "1+cpu", "No GPU here"),
+        ("cpu", {}, True, "1", None),
+        ("cpu", {"WORKSHOP_TORCH": "any"}, False, "1", None),
+        ("cpu", {"PIP_EXTRA_INDEX_URL": "http://127.0.0.1:9/pytorch.org/cu130"}, False, None, None),
+        ("gone", {}, False, "1", "cannot be reached"),
+    ],
+    ids=["no GPU", "a GPU", "asked for", "an index of torch's in pip's settings", "index out of reach"],
+)
+def test_torch_comes_in_its_cpu_build_where_there_is_no_gpu(
+    tmp_path, served, installer, place, variables, gpu, version, told
+):
+    address, usual = served
+    copy = write_copy(tmp_path / "copy", installer)
+    (copy / "requirements.txt").write_text("torch==1\n")
+    module = copy / "tools/installation.py"
+    source = module.read_text().replace("https://download.pytorch.org/whl/cpu", f"{address}/{place}")
+    module.write_text(source.replace("/dev/nvidiactl", str(usual if gpu else "none")).replace("/dev/dxg", "none"))
+    settings = {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": f"{address}/empty", "PIP_FIND_LINKS": usual.as_uri()}
+    if version is None:  # a decision that was made elsewhere: nothing is added to it
+        settings["PIP_NO_INDEX"], version = "1", "1"
+    ran = start(copy, "lab", **settings, **variables)
+    assert ran.code == 0, ran.out + ran.err
+    assert packages(copy / ".venv", f"torch-{version}"), ran.out
+    assert "pip tries" not in ran.out
+    assert told in ran.out if told else "GPU" not in ran.out and "reached" not in ran.out
+    assert ("WORKSHOP_TORCH=any" in ran.out) == (told == "No GPU here")
