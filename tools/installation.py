@@ -28,7 +28,7 @@ UNFINISHED = "unfinished"  # in the stamp, while packages are installed
 CPU_TORCH = "https://download.pytorch.org/whl/cpu"
 # NVIDIA's, and that of Windows below WSL: the usual build of torch for Linux serves no other.
 HAS_GPU = sys.platform == "linux" and any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg")))
-CPU_GB, CUDA_GB = 2.5, 9  # of disk, for the environment and for what is downloaded on the way
+CPU_GB, CUDA_GB = 2.5, 6  # of disk: environments of 1.5 and 5.4, and what is downloaded on the way
 
 PAUSES = {True: 0.5, False: 4}  # s between two pictures of a line, on a terminal or in a log
 
@@ -165,7 +165,8 @@ def is_on(settings: dict[str, str], name: str) -> bool:
     return settings.get(name, "").lower() in ("1", "true", "yes", "on", "y", "t")
 
 
-ONLY_PIPS_OWN = "cache-dir config-file disable-pip-version-check no-color no-input progress-bar quiet retries verbose"
+HARMLESS = """break-system-packages cache-dir config-file disable-pip-version-check no-color no-input progress-bar quiet
+    no-warn-script-location require-virtualenv retries root-user-action verbose""".split()  # uv needs no word for them
 OPTIONS = {name: f"--{name}" for name in ("index-url", "extra-index-url", "find-links")}
 OPTIONS |= {"trusted-host": "--allow-insecure-host", "constraint": "--constraints"}
 SWITCHES = {"no-index": "--no-index", "no-cache-dir": "--no-cache"}
@@ -177,7 +178,7 @@ VARIABLES |= {"proxy": [f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "ALL")]}
 def as_uv_takes_them(settings: dict[str, str]) -> tuple[list[str], dict[str, str], set[str]]:
     """uv's options and environment for pip's settings, and the names of those which only pip understands."""
     # uv's own settings do not count: one switches the check of hashes off, others take packages from elsewhere.
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("UV_") or "CACHE" in name}
+    variables = {name: value for name, value in os.environ.items() if name == "UV_CACHE_DIR" or name[:3] != "UV_"}
     for bundle in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # pip reads them
         if bundle in os.environ:
             variables.setdefault("SSL_CERT_FILE", os.environ[bundle])
@@ -186,7 +187,7 @@ def as_uv_takes_them(settings: dict[str, str]) -> tuple[list[str], dict[str, str
         options += [f"{OPTIONS[name]}={part}" for part in value.split()] if name in OPTIONS else []
         options += [SWITCHES[name]] if name in SWITCHES and is_on(settings, name) else []
         variables |= dict.fromkeys(VARIABLES.get(name, ()), value)
-    return options, variables, settings.keys() - {*OPTIONS, *SWITCHES, *VARIABLES, *ONLY_PIPS_OWN.split()}
+    return options, variables, settings.keys() - {*OPTIONS, *SWITCHES, *VARIABLES, *HARMLESS}
 
 
 class Installers:
@@ -231,14 +232,12 @@ def torch_from(installers: Installers) -> list[str]:
     decided = "pytorch.org" in str(of_pip) or is_on(of_pip, "no-index") or os.environ.get("WORKSHOP_TORCH")
     if sys.platform != "linux" or decided or HAS_GPU:
         return []
-    opened = f"import urllib.request as u; u.urlopen('{CPU_TORCH}/torch/', timeout=5); print('yes')"
-    if ask(python, "-c", opened, env=installers.variables, timeout=10):
-        print(
-            "No GPU here, so torch comes in its CPU build. To have the usual one, with 5 GB of CUDA: delete .venv, then"
-        )
+    opened = f"import urllib.request as u; u.urlopen('{CPU_TORCH}/torch/', timeout=4); print('yes')"
+    if ask(python, "-c", opened, env=installers.variables, timeout=5):
+        print("No GPU here, so torch comes in its CPU build; for the usual one (4 GB of CUDA) delete .venv and start")
         print("with the variable WORKSHOP_TORCH=any.")
         return [f"--extra-index-url={CPU_TORCH}"]
-    print(f"{CPU_TORCH} cannot be reached, so torch comes from the usual index, perhaps with 5 GB of CUDA.")
+    print(f"{CPU_TORCH} cannot be reached, so torch comes from the usual index, perhaps with 4 GB of CUDA.")
     if not {"index-url", "extra-index-url", "find-links"} & of_pip.keys():
         check_room(installers.env, CUDA_GB)
     return []
@@ -246,13 +245,15 @@ def torch_from(installers: Installers) -> list[str]:
 
 def install(env: Path, python: Path, stamp: Path, *, active: bool) -> None:
     """Make the environment what the files of requirements ask for; while it is at work `stamp` says UNFINISHED."""
+    sys.stdout.reconfigure(errors="replace")  # a reason may hold what a console of Windows cannot show
     version = tuple(map(int, ask(python, "-ISc", "import sys; print(*sys.version_info[:2])").split()))
     # No whole pip: an interrupted start, or the system's Python was replaced by a newer one under this environment.
     has_pip = ask(python, "-m", "pip", "--version") and (active or any(map(is_whole, packages(env, "pip-*"))))
     usable = has_pip and OLDEST <= version <= NEWEST
     if trouble := unsupported(sys.version_info[:2] if not usable else version):
         raise InstallationTrouble(trouble)
-    first = not packages(env, "torch-*")
+    pin = re.search(r"^torch==([\w.]+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    first = not packages(env, f"torch-{pin[1] if pin else ''}*")  # or there is another version of torch to come
     if first:
         check_room(env, CUDA_GB if HAS_GPU else CPU_GB)
     print(f"Setting up {env}" + (": this happens once." if first else ", since what it depends on has changed."))

@@ -228,6 +228,16 @@ def test_the_first_start_makes_the_environment_anew_and_hands_over(fresh):
 
 
 @by_pip_only
+def test_an_environment_whose_pip_is_half_made_is_made_anew(twin):
+    """It was interrupted while pip was put into it: its pip tells its version all the same."""
+    (pip,) = packages(twin / ".venv", "pip-*")
+    (pip / "INSTALLER").unlink()
+    (twin / ".venv/workshop-set-up").unlink()
+    ran = start(twin, "lab")
+    assert ran.code == 0 and "Making the environment" in ran.out, ran.err
+
+
+@by_pip_only
 def test_the_next_start_only_asks_python_for_its_version(ready, tmp_path):
     """What takes time in a start is pip, and other processes; each costs what Python needs to start, or more."""
     told = "lambda event, of: print('process', *of[1][1:2], flush=True) if event == 'subprocess.Popen' else None"
