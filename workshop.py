@@ -10,18 +10,15 @@
     python3 workshop.py refresh|replicate [NUMBER ...]          run notebooks again, store what they show | claims
 
 After the first start `python3 workshop.py present --help`, and so on, lists all options of a command.
-The first start takes minutes: it installs requirements.txt into .venv, or into the virtual environment that is active,
-and what that needs in its turn as requirements.lock says. Later starts take no time, until one of them changes.
+The first start installs requirements.txt into .venv, or into the virtual environment that is active, and what that
+needs in its turn as requirements.lock says. Later starts take no time, until one of them changes.
 """
 
 # Standard library only, and no syntax newer than Python 3.6: an old Python must get so far as to say that it is old.
 
 import hashlib
-import importlib.util
-import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -30,18 +27,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 OLDEST = (3, 11)  # as in pyproject.toml
-INSTALLED_BY = ("requirements.lock", "requirements.txt", "pyproject.toml")
-FIRST_INSTALL_GB = 3  # all packages with the CPU build of torch, and what pip downloads on the way
+INSTALLED_BY = ("requirements.lock", "requirements.txt", "pyproject.toml", "tools/settings.py")
 COPY_OPTIONS = ("--fresh", "--live", "--originals")  # of lab; tools/copies.py knows what they mean
-SETTINGS = {  # folder in the environment → what JupyterLab reads there; news_url alone does not stop it asking for news
-    "share/jupyter/lab/settings/overrides.d": {
-        "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"},
-        # A second thread for sliders would answer them while a cell runs, but a quarter later at all other times.
-        "@jupyterlab/apputils-extension:kernels-settings": {"commsOverSubshells": "disabled"},
-    },
-    # Voilà comes with the slides; its button would start a page of its own by chance.
-    "etc/jupyter/labconfig/page_config.d": {"disabledExtensions": {"@voila-dashboards/jupyterlab-preview": True}},
-}
 
 
 class Trouble(Exception):
@@ -52,8 +39,7 @@ class Trouble(Exception):
 
 
 def lab(words, extra):
-    sys.path.insert(0, str(HERE))
-    from tools.notebooks import UnknownLesson, find  # only now: it needs the Python that `main` asked for
+    from tools.notebooks import UnknownLesson, find
 
     options = [word for word in words if word in COPY_OPTIONS]
     words = [word for word in words if word not in options]
@@ -64,8 +50,7 @@ def lab(words, extra):
         lesson = find(" ".join(words) or "0", HERE / "notebooks")
     except UnknownLesson as unknown:
         raise Trouble(str(unknown)) from None
-    ours = [f"--ServerApp.root_dir={HERE}", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    ours += ["--LabApp.news_url=None", "--ip=127.0.0.1"]
+    ours = [f"--ServerApp.root_dir={HERE}", "--ip=127.0.0.1"]
     ours += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # in containers; there is a token
     port = re.search(r"--(?:\w+\.)?port[= ](\d{1,4}|[1-6]\d{4})\b", " ".join(extra))
     if port:  # JupyterLab would quietly move on to another one
@@ -87,38 +72,15 @@ COMMANDS.update(refresh=module("tools.refresh"), replicate=module("tools.replica
 HELP = ("-h", "--help")
 
 
-def ask(python, *arguments):
-    """What the environment's Python prints, or "" if it fails or does not even start."""
-    try:
-        return subprocess.check_output([python, *arguments], stderr=subprocess.DEVNULL).decode().strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-
-
-def version(python):
-    return ask(python, "-ISc", "import sys; print(*sys.version_info[:3])")
-
-
 def fingerprint(python):
     """What an installation depends on; the folder counts, for `utils` is imported from where it was installed."""
+    try:
+        asked = [str(python), "-ISc", "import sys; print(*sys.version_info[:3])"]
+        version = subprocess.check_output(asked, stderr=subprocess.DEVNULL).decode().strip()
+    except (OSError, subprocess.CalledProcessError):
+        version = "none"
     contents = [path.read_text(encoding="utf-8") for path in map(HERE.joinpath, INSTALLED_BY) if path.is_file()]
-    return hashlib.sha256("\0".join([version(python), str(HERE), str(SETTINGS), *contents]).encode()).hexdigest()
-
-
-def step(what, *command):
-    """Run a part of the set-up; progress bars need the terminal itself, complaints pass by and explain a failure."""
-    print(what, flush=True)
-    said = ["no reason given"]
-    with subprocess.Popen(command, cwd=HERE, stderr=subprocess.PIPE, text=True, errors="replace") as process:
-        for line in filter(str.strip, process.stderr):
-            said.append(line.strip())
-            print(said[-1], file=sys.stderr, flush=True)
-    if process.returncode:
-        if re.search(r"No space left|Errno 28|not enough space", str(said)):
-            said.append("the disk is full; make room, then run this again")
-        elif re.search(r"connection (broken|error)|failed to establish|name resolution|timed out", str(said), re.I):
-            said.append("no way to the package index; check the network or proxy, then run this again")
-        raise Trouble(f"set-up failed: {said[-1]}")
+    return hashlib.sha256("\0".join([version, str(HERE), *contents]).encode()).hexdigest()
 
 
 def environment():
@@ -137,27 +99,12 @@ def set_up():
     """Make the environment what the files in INSTALLED_BY ask for; return its Python."""
     active, env, python, stamp = environment()
     if not is_ready():
-        first = not ask(python, "-c", "from importlib.metadata import version as v; print(v('torch'))")
-        free = shutil.disk_usage(env if env.is_dir() else HERE).free / 1e9
-        if first and free < FIRST_INSTALL_GB:
-            raise Trouble(f"{free:.1f} GB of disk are free, the first set-up takes about {FIRST_INSTALL_GB}: make room")
-        # No pip: an interrupted start, or the system's Python was replaced by a newer one under this environment.
-        if tuple(map(int, version(python).split())) < OLDEST or not ask(python, "-m", "pip", "--version"):
-            if active:
-                raise Trouble(f"{env}, which is active, lacks pip or Python 3.11: deactivate it, then run this again")
-            if not all(map(importlib.util.find_spec, ["venv", "ensurepip"])):
-                raise Trouble("this Python lacks venv: install it (Debian, Ubuntu: apt install python3-venv)")
-            step(f"Making the environment {env}", sys.executable, "-m", "venv", "--clear", env)
-        stamp.unlink(missing_ok=True)  # until pip is done, what is installed is neither the old nor the new
-        what = f"Installing the packages into {env}" + (": this takes minutes, once" if first else "")
-        install = [python, *"-m pip install --disable-pip-version-check".split()]
-        if (HERE / "requirements.lock").is_file():  # all but torch, whose builds have hashes of their own
-            step(what, *install, *"--no-deps --require-hashes -r requirements.lock".split())
-            what = "Installing torch and the workshop itself"
-        step(what, *install, *"-r requirements.txt -e .".split())
-        for folder, setting in SETTINGS.items():
-            (env / folder).mkdir(parents=True, exist_ok=True)
-            (env / folder / "workshop.json").write_text(json.dumps(setting))
+        from tools.installation import InstallationTrouble, install
+
+        try:
+            install(env, python, stamp, active=bool(active))
+        except InstallationTrouble as trouble:
+            raise Trouble(str(trouble)) from None
         stamp.write_text(fingerprint(python))
     # A terminal in JupyterLab and `!pip` in a notebook should mean this environment, too.
     os.environ.update(VIRTUAL_ENV=str(env), PATH=str(python.parent) + os.pathsep + os.environ.get("PATH", ""))
@@ -171,6 +118,7 @@ def main(arguments):
         return print(__doc__)
     if arguments[0] not in COMMANDS:
         raise Trouble(f"no sub-command `{arguments[0]}`; there are: {', '.join(COMMANDS)}")
+    sys.path.insert(0, str(HERE))  # for `tools`, whose modules need the Python that was just asked for
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     if set(HELP) & set(arguments[1:cut]) and (arguments[0] == "lab" or not is_ready()):  # the others know their options
         return print(__doc__)

@@ -1,8 +1,9 @@
 """All packages of the workshop in one folder, for a class without network: `python -m tools.wheels FOLDER`.
 
 The folder, a "wheel house", holds the very versions that are installed here, those that requirements.txt does not name
-included, and setuptools, which the workshop itself is installed with. Wheels are made for one kind of system, processor
-and Python: a class with several needs this command run on one machine of each, into the same folder.
+included, setuptools, which the workshop itself is installed with, and uv, which installs them. Wheels are made for one
+kind of system, processor and Python: a class with several needs this command run on one machine of each, into the same
+folder.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTE = "HOW-TO-INSTALL.txt"
+UV = "requirements-uv.txt"
 
 
 class WheelTrouble(Exception):
@@ -32,10 +34,10 @@ def requirements(root: Path = ROOT) -> list[str]:
 
 
 def constraints(distributions: Iterable[metadata.Distribution] | None = None) -> list[str]:
-    """`name==version` of all that is installed here, but for the workshop itself and for the tools that install."""
+    """`name==version` of all that is installed here, but for the workshop itself and pip."""
     installed = metadata.distributions() if distributions is None else distributions
     pins = {each.name: each.version for each in installed if each.name}
-    return [f"{name}=={pins[name]}" for name in sorted(pins) if name not in ("optimizer-workshop", "pip", "setuptools")]
+    return [f"{name}=={pins[name]}" for name in sorted(pins) if name not in ("optimizer-workshop", "pip")]
 
 
 def pip(*words: str | Path, alone: bool = False) -> None:
@@ -60,6 +62,11 @@ def fetch(folder: Path, *, root: Path = ROOT) -> None:
         pins.write_text("\n".join(constraints()), encoding="utf-8")
         # Only wheels: a package in source form would want its own build tools, and a compiler, in the classroom.
         pip("download", "--only-binary=:all:", "--dest", folder, "--constraint", pins, *wanted)
+    if (root / UV).is_file():
+        try:
+            pip("download", "--only-binary=:all:", "--dest", folder, "--require-hashes", "--no-deps", "-r", root / UV)
+        except WheelTrouble as trouble:
+            print(f"Without uv ({trouble}) pip will install in the class: the same, more slowly.")
     only_here = ["--no-index", "--find-links", folder.resolve().as_uri(), "--only-binary=:all:"]
     pip("install", "--dry-run", "--ignore-installed", *only_here, *wanted, alone=True)
 

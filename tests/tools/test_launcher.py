@@ -1,10 +1,11 @@
-"""workshop.py as a student meets it: real environments and a real pip, on copies of the workshop that need no network.
+"""workshop.py as a student meets it: real environments, a real pip and a real uv, on copies that need no network.
 
 A copy holds the real workshop.py and what opens a lesson, a project of a few lines that pip installs in a
 second, and stand-ins for JupyterLab, pytest and the other tools, which write down how they were started.
 """
 
 import ast
+import hashlib
 import importlib.util
 import json
 import os
@@ -18,15 +19,20 @@ import sysconfig
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from tools import installation
+
 WORKSHOP = Path(__file__).resolve().parents[2] / "workshop.py"
-REAL = [f"tools/{name}.py" for name in ("__init__", "copies", "files", "notebooks")]
-STAND_INS = ["jupyterlab.py", "pytest.py", *(f"tools/{name}.py" for name in ("proof", "refresh", "wheels"))]
+REAL = [f"tools/{name}.py" for name in ("__init__", "copies", "files", "installation", "notebooks", "settings")]
+STAND_INS = ["jupyterlab.py", "pytest.py"]
+STAND_INS += [f"tools/{name}.py" for name in ("first_import", "proof", "refresh", "wheels")]
 STAND_INS += ["tools/deck/present.py", "tools/deck/slides.py"]
 LESSON = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 WINDOWS = os.name == "nt"
@@ -69,8 +75,48 @@ def write_project(folder, name):
     (folder / "name").write_text(name)
 
 
-def write_copy(folder):
+def uv_wheel(folder):
+    """The uv that is installed here, as a wheel again, since no index is at hand; None if pip has installed all."""
+    try:
+        uv = metadata.distribution("uv")
+    except metadata.PackageNotFoundError:
+        return None
+    name = f"uv-{uv.version}"
+    with zipfile.ZipFile(folder / f"{name}-py3-none-any.whl", "w") as wheel:
+        for file in uv.files:
+            if file.stem == "uv" and file.parent.name in ("bin", "Scripts"):
+                wheel.write(file.locate(), f"{name}.data/scripts/{file.name}")
+            elif file.parts[0] in ("uv", f"{name}.dist-info") and file.name not in ("INSTALLER", "RECORD"):
+                wheel.write(file.locate(), str(file))
+        wheel.writestr(f"{name}.dist-info/RECORD", "")
+    return Path(wheel.filename)
+
+
+@pytest.fixture(scope="session")
+def pinned_uv(tmp_path_factory):
+    """What stands in requirements-uv.txt: a version, its hash and, here, where the wheel is."""
+    folder = tmp_path_factory.mktemp("uv")
+    wheel = uv_wheel(folder)
+    if wheel is None:
+        pytest.skip("uv is not installed here")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    return f"--find-links {folder.as_uri()}\nuv=={metadata.version('uv')} --hash=sha256:{digest}\n"
+
+
+@pytest.fixture(scope="module", params=["uv", "pip"])
+def installer(request):
+    """What stands in the requirements-uv.txt of a copy; "" for a copy without, in which pip installs."""
+    return request.getfixturevalue("pinned_uv") if request.param == "uv" else ""
+
+
+by_pip_only = pytest.mark.parametrize("installer", ["pip"], indirect=True, scope="module")
+by_uv_only = pytest.mark.parametrize("installer", ["uv"], indirect=True, scope="module")
+
+
+def write_copy(folder, installer=""):
     write_project(folder, "tiny")
+    if installer:
+        (folder / "requirements-uv.txt").write_text(installer)
     shutil.copy(WORKSHOP, folder)
     (folder / "requirements.txt").write_text("")
     for stand_in in STAND_INS:
@@ -90,7 +136,7 @@ def write_copy(folder):
     return folder
 
 
-LEADS_ASTRAY = ("PIP_", "PYTHON", "VIRTUAL_ENV", "JUPYTER_SERVER_")
+LEADS_ASTRAY = ("PIP_", "UV_", "PYTHON", "VIRTUAL_ENV", "JUPYTER_SERVER_", "WORKSHOP_")
 
 
 def surroundings(**changes):
@@ -115,8 +161,12 @@ def start(copy, *arguments, python=OUTSIDE, patch="", **changes):
     return SimpleNamespace(code=ran.returncode, out=ran.stdout, err=ran.stderr, handed=handed, began=began)
 
 
+def packages(env, name):
+    return [*env.glob(f"[Ll]ib/**/site-packages/{name}.dist-info")]
+
+
 def installed(env, name):
-    return any(env.glob(f"[Ll]ib/**/site-packages/{name}-1.dist-info"))
+    return bool(packages(env, f"{name}-1"))
 
 
 def launcher(copy):
@@ -128,9 +178,9 @@ def launcher(copy):
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory):
+def fresh(tmp_path_factory, installer):
     """A copy after its first start, which found a half-made .venv, and what that start said. No test changes it."""
-    copy = write_copy(tmp_path_factory.mktemp("launcher") / "a workshop")
+    copy = write_copy(tmp_path_factory.mktemp("launcher") / "a workshop", installer)
     subprocess.run([OUTSIDE, "-m", "venv", "--without-pip", copy / ".venv"], check=True, env=surroundings())
     (copy / ".venv/left-over").touch()
     return copy, start(copy, "lab")
@@ -166,8 +216,10 @@ def test_the_first_start_makes_the_environment_anew_and_hands_over(fresh):
     copy, ran = fresh
     env = copy / ".venv"
     assert ran.code == 0, ran.err
-    assert f"Making the environment {env}" in ran.out and f"Installing the packages into {env}" in ran.out
-    assert "Successfully installed tiny-1" in ran.out  # pip's own progress is shown
+    assert f"Setting up {env}" in ran.out and "1 packages" in ran.out
+    assert len(ran.out.splitlines()) <= 8  # a line for each phase
+    assert ("Fetching uv" in ran.out) == (copy / "requirements-uv.txt").exists() == bool(packages(env, "uv-*"))
+    assert "pip tries" not in ran.out
     assert installed(env, "tiny") and not (env / "left-over").exists()
     assert ran.handed.name == "jupyterlab.py"
     assert Path(ran.handed.python) == env / PYTHON
@@ -175,23 +227,35 @@ def test_the_first_start_makes_the_environment_anew_and_hands_over(fresh):
     assert Path(ran.handed.folder) == copy
 
 
+@by_pip_only
+def test_an_environment_whose_pip_is_half_made_is_made_anew(twin):
+    """It was interrupted while pip was put into it: its pip tells its version all the same."""
+    (pip,) = packages(twin / ".venv", "pip-*")
+    (pip / "INSTALLER").unlink()
+    (twin / ".venv/workshop-set-up").unlink()
+    ran = start(twin, "lab")
+    assert ran.code == 0 and "Making the environment" in ran.out, ran.err
+
+
+@by_pip_only
 def test_the_next_start_only_asks_python_for_its_version(ready, tmp_path):
     """What takes time in a start is pip, and other processes; each costs what Python needs to start, or more."""
     told = "lambda event, of: print('process', *of[1][1:2], flush=True) if event == 'subprocess.Popen' else None"
     ran = start(tmp_path, "lab", patch=f"import os, sys; os.chdir({str(ready)!r}); sys.addaudithook({told})")
-    assert ran.handed and "Installing" not in ran.out
+    assert ran.handed and "Setting up" not in ran.out
     assert re.findall(r"^process (.*)", ran.out, re.MULTILINE) == ["-ISc"]
 
 
 def test_changed_requirements_are_installed_once(twin):
-    assert "Installing" not in start(twin, "lab").out
+    assert "Setting up" not in start(twin, "lab").out
     write_project(twin / "extra", "more")
     (twin / "requirements.txt").write_text("./extra\n")
-    assert "Installing" in start(twin, "lab").out
+    assert "Setting up" in start(twin, "lab").out
     assert installed(twin / ".venv", "more")
-    assert "Installing" not in start(twin, "lab").out
+    assert "Setting up" not in start(twin, "lab").out
 
 
+@by_pip_only
 def test_a_change_of_pyproject_or_of_the_folder_calls_for_a_set_up(ready, twin):
     python = twin / ".venv" / PYTHON
     before = launcher(twin).fingerprint(python)
@@ -228,21 +292,21 @@ def test_an_interrupted_set_up_is_completed_by_the_next_start(twin):
         said = process.communicate(timeout=60)[1].decode()
         assert process.returncode == code
         assert "Traceback" not in said and "workshop:" not in said
-        assert not stamp.exists()
+        assert stamp.read_text() == "unfinished"
         (twin / "slow").unlink()
         (twin / "building").unlink()
     ran = start(twin, "lab")
-    assert ran.code == 0 and "Installing" in ran.out
-    assert stamp.exists()
+    assert ran.code == 0 and "Setting up" in ran.out
+    assert "Setting up" not in start(twin, "lab").out
 
 
-def test_an_active_environment_is_used(ready, tmp_path):
-    copy = write_copy(tmp_path / "copy")
+def test_an_active_environment_is_used(ready, tmp_path, installer):
+    copy = write_copy(tmp_path / "copy", installer)
     env = shutil.copytree(ready / ".venv", tmp_path / "active", symlinks=True)
     by_python = start(copy, "lab", python=str(env / PYTHON))
     by_variable = start(copy, "lab", VIRTUAL_ENV=str(env))
-    assert f"Installing the packages into {env}" in by_python.out
-    assert "Installing" not in by_variable.out
+    assert f"Setting up {env}" in by_python.out
+    assert "Setting up" not in by_variable.out
     for ran in (by_python, by_variable):
         assert ran.code == 0, ran.err
         assert Path(ran.handed.python) == env / PYTHON
@@ -263,15 +327,17 @@ def test_an_active_environment_is_used(ready, tmp_path):
         (("03b",), "03b-second-part"),
     ],
 )
+@by_pip_only
 def test_lab_opens_the_notebook_by_its_number(ready, number, stem):
     arguments = start(ready, "lab", *number, "--", "--no-browser", "--debug").handed.arguments
     assert f"--LabApp.default_url=/lab/tree/my-work/{stem}.ipynb" in arguments
     assert f"--ServerApp.root_dir={ready}" in arguments
-    assert "--ip=127.0.0.1" in arguments and "--LabApp.news_url=None" in arguments
+    assert "--ip=127.0.0.1" in arguments
     assert not any("token" in argument.lower() or "password" in argument.lower() for argument in arguments)
     assert arguments[-2:] == ["--no-browser", "--debug"]
 
 
+@by_pip_only
 def test_lab_works_on_copies_that_stay(twin):
     original, copy = twin / "notebooks/03a-first-part.ipynb", twin / "my-work/03a-first-part.ipynb"
     before = original.read_bytes()
@@ -293,6 +359,7 @@ def test_lab_works_on_copies_that_stay(twin):
     assert "The workshop has changed 03a" in ran.out and "lab 03a --fresh" in ran.out
 
 
+@by_pip_only
 def test_lab_opens_a_copy_for_live_coding_when_asked(twin):
     ran = start(twin, "lab", "3", "--live", "--", "--no-browser")
     opened = [word for word in ran.handed.arguments if word.startswith("--LabApp.default_url=")]
@@ -304,11 +371,13 @@ def test_lab_opens_a_copy_for_live_coding_when_asked(twin):
 
 @pytest.mark.skipif(WINDOWS, reason="Windows has no root")
 @pytest.mark.parametrize(("user", "allowed"), [(0, True), (1000, False)])
+@by_pip_only
 def test_jupyterlab_runs_as_root_only_for_root(ready, user, allowed):
     arguments = start(ready, "lab", patch=f"import os; os.geteuid = lambda: {user}").handed.arguments
     assert ("--allow-root" in arguments) == allowed and "--ip=127.0.0.1" in arguments
 
 
+@by_pip_only
 def test_lab_opens_the_originals_when_asked(twin):
     shutil.rmtree(twin / "my-work", ignore_errors=True)
     ran = start(twin, "lab", "--originals", "02")
@@ -319,6 +388,7 @@ def test_lab_opens_the_originals_when_asked(twin):
 
 
 @pytest.mark.skipif(WINDOWS, reason="links need rights there")
+@by_pip_only
 def test_copies_that_cannot_be_made_are_told(twin):
     shutil.rmtree(twin / "my-work", ignore_errors=True)
     (twin / "my-work").symlink_to("/dev/null")
@@ -340,6 +410,7 @@ def test_copies_that_cannot_be_made_are_told(twin):
         (["refresh", "1", "2", "--", "--verbose"], "refresh.py", ["1", "2", "--verbose"]),
     ],
 )
+@by_pip_only
 def test_arguments_and_exit_code_are_passed_on(ready, words, name, arguments):
     ran = start(ready, *words, STAND_IN_EXIT="7")
     assert (ran.handed.name, ran.handed.arguments, ran.code) == (name, arguments, 7)
@@ -354,6 +425,7 @@ def test_help_is_short_and_needs_no_environment(tmp_path):
     assert not (copy / ".venv").exists()
 
 
+@by_pip_only
 def test_a_command_shows_its_own_help_once_everything_is_set_up(ready):
     for words in (["--help"], ["-h"], ["02", "--help"]):
         ran = start(ready, "present", *words)
@@ -373,7 +445,7 @@ def test_a_command_shows_its_own_help_once_everything_is_set_up(ready):
         (
             ["test"],
             "import shutil; shutil.disk_usage = lambda path: type('', (), {'free': 1.5e9})",
-            ["1.5 GB", "about 3"],
+            ["1.5 GB", "about 2.5"],
         ),
         (["lab", "9"], "", ["no notebook `9`; there are: 00, 01, 02, 03a, 03b"]),
         (["lab", "--port=8888"], "", ["no option `--port=8888`", "after `--`"]),
@@ -400,6 +472,44 @@ def test_trouble_is_told_in_one_line_before_anything_is_made(tmp_path, words, pa
     assert not (copy / ".venv").exists()
 
 
+@pytest.mark.parametrize(
+    ("looks_like", "expected"),
+    [
+        ("sys.version_info = (3, 15, 0)", ["3.15", "3.11 to 3.14"]),
+        ("platform.system, platform.machine = lambda: 'Darwin', lambda: 'x86_64'", ["Intel Macs"]),
+        (
+            "platform.system, platform.machine = lambda: 'Darwin', lambda: 'arm64'\n"
+            "platform.mac_ver = lambda: ('13.6', ('', '', ''), 'arm64')",
+            ["macOS 14", "13.6"],
+        ),
+        (
+            "platform.system = lambda: 'Windows'; sysconfig.get_platform = lambda: 'win-arm64'",
+            ["Windows on ARM"],
+        ),
+        ("platform.system, platform.machine = lambda: 'Linux', lambda: 'riscv64'", ["riscv64"]),
+    ],
+    ids=["Python 3.15", "Intel Mac", "old macOS", "Windows on ARM", "RISC-V"],
+)
+def test_a_machine_without_pytorch_is_told_in_a_sentence_before_pip_speaks(tmp_path, looks_like, expected):
+    copy = write_copy(tmp_path / "copy")
+    ran = start(copy, "lab", patch=f"import platform, sys, sysconfig\n{looks_like}")
+    assert_one_line(ran, "PyTorch", *expected)
+    assert not ran.out and len(ran.err.splitlines()) == 1 and not (copy / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("system", "processor", "release"),
+    [("Darwin", "arm64", "14.0"), ("Windows", "AMD64", ""), ("Linux", "x86_64", ""), ("Linux", "aarch64", "")],
+)
+@pytest.mark.parametrize("version", [(3, 11), (3, 14)])
+def test_a_machine_with_pytorch_is_not_refused(monkeypatch, system, processor, release, version):
+    monkeypatch.setattr("platform.system", lambda: system)
+    monkeypatch.setattr("platform.machine", lambda: processor)
+    monkeypatch.setattr("platform.mac_ver", lambda: (release, ("", "", ""), processor))
+    monkeypatch.setattr("sysconfig.get_platform", lambda: "win-amd64" if system == "Windows" else "")
+    assert installation.unsupported(version) is None
+
+
 def test_an_active_environment_without_pip_is_told(tmp_path):
     copy = write_copy(tmp_path / "copy")
     subprocess.run([OUTSIDE, "-m", "venv", "--without-pip", tmp_path / "active"], check=True, env=surroundings())
@@ -407,22 +517,152 @@ def test_an_active_environment_without_pip_is_told(tmp_path):
     assert_one_line(start(copy, "lab", VIRTUAL_ENV=str(tmp_path / "gone")), "deactivate")
 
 
-def test_no_network_and_a_full_disk_are_told(twin):
-    stamp = twin / ".venv/workshop-set-up"
-    (twin / "requirements.txt").write_text("a-package-from-the-index\n")
+def closed_index():
+    """The address of an index that refuses whoever connects: it is bound and does not listen."""
     with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # bound and not listening: whoever connects is refused
-        index = f"http://127.0.0.1:{closed.getsockname()[1]}/simple"
-        ran = start(twin, "lab", PIP_NO_INDEX="0", PIP_RETRIES="1", PIP_INDEX_URL=index)
+        closed.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{closed.getsockname()[1]}/simple"
+
+
+nowhere = pytest.fixture(closed_index)
+
+
+def test_no_network_is_told(twin, nowhere):
+    (twin / "requirements.txt").write_text("a-package-from-the-index\n")
+    ran = start(twin, "lab", PIP_NO_INDEX="0", PIP_RETRIES="1", PIP_INDEX_URL=nowhere)
     assert_one_line(ran, "network")
-    assert not stamp.exists()
-    (twin / "requirements.txt").write_text("")
+    assert (twin / ".venv/workshop-set-up").read_text() == "unfinished"
+
+
+def test_without_a_network_what_is_installed_stays_in_use(twin, nowhere):
+    """A change of the workshop that asks for nothing new needs no index, with uv neither."""
+    (twin / "requirements.txt").write_text("# changed\n")
+    ran = start(twin, "lab", PIP_NO_INDEX="0", PIP_RETRIES="1", PIP_INDEX_URL=nowhere)
+    assert ran.code == 0 and ran.handed, ran.err
+
+
+@by_pip_only
+def test_a_full_disk_is_told(twin):
+    (twin / "requirements.txt").write_text("# changed\n")
     if Path("/dev/full").exists():  # Linux: writing there fails as on a full disk
         assert_one_line(start(twin, "lab", PIP_REPORT="/dev/full"), "disk is full")
-        assert not stamp.exists()
+        assert (twin / ".venv/workshop-set-up").read_text() == "unfinished"
+
+
+def replace_uv(copy, script):
+    (uv,) = (copy / ".venv").glob("bin/uv")
+    uv.write_text(f"#!/bin/sh\n{script}\n")
+
+
+@by_uv_only
+@pytest.mark.skipif(WINDOWS, reason="a script in place of uv")
+def test_a_full_disk_below_uv_is_told_and_pip_does_not_try(twin):
+    (twin / "requirements.txt").write_text("# changed\n")
+    replace_uv(twin, "echo 'error: failed to write: No space left on device (os error 28)'; exit 2")
+    ran = start(twin, "lab")
+    assert_one_line(ran, "disk is full")
+    assert "pip tries" not in ran.out
+
+
+@by_uv_only
+@pytest.mark.skipif(WINDOWS, reason="a script in place of uv")
+@pytest.mark.parametrize("script", ["echo 'error: not today'; exit 2", None], ids=["it fails", "it does not start"])
+def test_pip_does_what_uv_cannot(twin, script):
+    (twin / "requirements.txt").write_text("# changed\n")
+    replace_uv(twin, script or "")
+    if not script:
+        (twin / ".venv/bin/uv").chmod(0o644)
+    ran = start(twin, "lab")
+    assert ran.code == 0 and "pip tries" in ran.out and "Setting up" not in start(twin, "lab").out
+    assert not script or "not today" in ran.out
+
+
+def test_pip_installs_where_uv_cannot_be_had(tmp_path):
+    copy = write_copy(tmp_path / "copy", "uv==0.0.1 --hash=sha256:" + "0" * 64)
+    ran = start(copy, "lab")
+    assert ran.code == 0 and "no way to uv" in ran.out and installed(copy / ".venv", "tiny")
+
+
+# pip's settings, in uv's words
+
+
+def test_uv_is_told_what_pip_is_set_to(monkeypatch):
+    monkeypatch.setattr(os, "environ", {"PATH": "here", "UV_NO_VERIFY_HASHES": "1", "UV_CACHE_DIR": "there"})
+    settings = {"index-url": "https://a", "extra-index-url": "https://b\nhttps://c", "find-links": "wheels"}
+    settings |= {"trusted-host": "a", "constraint": "c.txt", "no-index": "true", "no-cache-dir": "off", "timeout": "9"}
+    settings |= {"cert": "ca.pem", "proxy": "http://p:1", "disable-pip-version-check": "1"}
+    options, variables, only_pip = installation.as_uv_takes_them(settings)
+    assert not only_pip
+    expected = "--index-url=https://a --extra-index-url=https://b --extra-index-url=https://c --find-links=wheels "
+    expected += "--allow-insecure-host=a --constraints=c.txt --no-index"
+    assert options[-7:] == expected.split() and "--no-config" in options[:-7] and "--no-cache" not in options
+    proxies = {"HTTP_PROXY": "http://p:1", "HTTPS_PROXY": "http://p:1", "ALL_PROXY": "http://p:1"}
+    kept = {"PATH": "here", "UV_CACHE_DIR": "there"}
+    assert variables == {**kept, **proxies, "SSL_CERT_FILE": "ca.pem", "UV_HTTP_TIMEOUT": "9"}
+    assert installation.as_uv_takes_them({"index-url": "https://a", "keyring-provider": "x"})[2] == {"keyring-provider"}
+
+
+def test_of_pips_settings_variables_count_most_and_files_least(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / "pip.conf").write_text(
+        "[global]\ntimeout = 1\nretries = 1\nindex-url = https://a\n[install]\nretries = 2\ntimeout = 2\n"
+        "find-links =\n    one\n    two\n[list]\nformat = json\n"
+    )
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    monkeypatch.setenv("PIP_TIMEOUT", "3")
+    settings = installation.pip_settings(Path(OUTSIDE))
+    found = {name: settings.get(name) for name in ("timeout", "retries", "index-url", "format")}
+    assert found == {"timeout": "3", "retries": "2", "index-url": "https://a", "format": None}
+    assert settings["find-links"].split() == ["one", "two"]
+
+
+@by_uv_only
+def test_a_setting_that_only_pip_understands_leaves_the_work_to_pip(twin):
+    (twin / "requirements.txt").write_text("# changed\n")
+    ran = start(twin, "lab", PIP_PREFER_BINARY="1")
+    assert ran.code == 0 and "pip's setting prefer-binary" in ran.out
+
+
+# A line for each phase
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_phase_is_a_line_that_goes_on_while_its_command_runs(tmp_path, monkeypatch, capsys, terminal):
+    """The command waits for what is done only when its output was shown: a line that rests would end in no time."""
+    monkeypatch.setattr(installation, "PAUSES", {True: 0.05, False: 0.05})
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
+    go = tmp_path / "go"
+    script = "import os, sys, time\nprint('two lines\\nof noise', flush=True)\n"
+    script += "while not os.path.exists(sys.argv[1]): time.sleep(0.01)"
+
+    def count(said):
+        if len(said) == 2:
+            go.touch()
+        return f"{len(said)} things, "
+
+    assert installation.step("Doing", sys.executable, "-c", script, go, count=count)
+    out = capsys.readouterr().out
+    assert (out.count("\n") == 1 and "2 things, 0 s" in out) or "2 things, 1 s" in out
+    assert "noise" not in out and out.count("\rDoing: ") >= 2 * terminal
+
+
+def test_packages_and_megabytes_are_counted(tmp_path):
+    count = installation.counter(tmp_path)
+    assert count([]) == ""
+    folder = tmp_path / ("Lib/site-packages" if WINDOWS else "lib/python3.11/site-packages")
+    for name in ("one", "two"):
+        (folder / f"{name}-1.dist-info").mkdir(parents=True)
+    assert count([]) == "2 packages, "
+    of_pip = ["Downloading one-1.whl (1.5 MB)", "Using cached two-1.whl (500 kB)"]
+    assert count(of_pip) == "2 packages, 2 MB, "
+    assert (
+        count(["Downloading one (1.5MiB)", "Downloaded one", "Downloading torch (2.0GiB)"]) == "2 packages, 2002 MB, "
+    )
 
 
 @pytest.mark.parametrize("spelling", [["--port", "{}"], ["--port={}"], ["--ServerApp.port={}"]])
+@by_pip_only
 def test_a_port_in_use_is_told(ready, spelling):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -440,14 +680,15 @@ def test_any_python_3_can_read_it_and_it_needs_only_the_standard_library():
     tree = ast.parse(source, feature_version=(3, 6))
     imports = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imports |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    ours = {"tools.notebooks"}  # whose imports are checked below; it is imported when Python is known to be new enough
+    ours = {"tools.notebooks", "tools.installation"}  # imported when Python is known to be new enough
     assert imports and {name.split(".")[0] for name in imports - ours} <= sys.stdlib_module_names
     assert not ours & {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
-    finder = ast.parse((WORKSHOP.parent / "tools/notebooks.py").read_text(encoding="utf-8"))
-    imports = {alias.name for node in ast.walk(finder) if isinstance(node, ast.Import) for alias in node.names}
-    imports |= {node.module for node in ast.walk(finder) if isinstance(node, ast.ImportFrom)}
-    assert imports and {name.split(".")[0] for name in imports} <= sys.stdlib_module_names
-    assert len(source.splitlines()) <= 200  # it cannot be cut up: nothing is installed when it starts
+    for name in ("notebooks", "installation", "settings"):
+        module = ast.parse((WORKSHOP.parent / f"tools/{name}.py").read_text(encoding="utf-8"))
+        imports = {alias.name for node in ast.walk(module) if isinstance(node, ast.Import) for alias in node.names}
+        imports |= {node.module for node in ast.walk(module) if isinstance(node, ast.ImportFrom)} - {"tools"}
+        assert imports and {name.split(".")[0] for name in imports} <= sys.stdlib_module_names
+    assert len(source.splitlines()) <= 150
 
 
 # JupyterLab itself
@@ -468,6 +709,7 @@ def fetch(url):
 
 
 @pytest.mark.skipif(WINDOWS, reason="the copy borrows this environment's JupyterLab by symbolic links")
+@by_pip_only
 def test_jupyterlab_answers_only_here_and_only_with_its_token(twin, tmp_path):
     (twin / "jupyterlab.py").unlink()
     site = next((twin / ".venv/lib").glob("python*/site-packages"))

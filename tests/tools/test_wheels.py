@@ -1,16 +1,33 @@
 """The wheel house: pip itself downloads, resolves and installs, from a folder of tiny wheels in place of an index."""
 
+import functools
 import hashlib
+import http.server
 import os
 import shutil
+import sys
+import threading
+import urllib.request
 import zipfile
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from tests.tools.test_launcher import BACKEND, installed, start, write_copy
+from tests.tools.test_launcher import (
+    BACKEND,
+    by_pip_only,
+    by_uv_only,
+    installed,
+    installer,
+    packages,
+    pinned_uv,
+    start,
+    write_copy,
+)
 from tools import wheels
+
+__all__ = ["installer", "pinned_uv"]  # fixtures
 
 
 def write_wheel(folder, name, version="1", *, requires=(), files=None):
@@ -45,8 +62,14 @@ def index(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def workshop(tmp_path):
-    copy = write_copy(tmp_path / "a workshop")
+def workshop(tmp_path, index, installer):
+    """A copy that pins uv, if it does, in the index, too."""
+    place, _, pin = installer.rpartition("\n")[0].partition("\n")
+    if pin:
+        (wheel,) = Path(urllib.request.url2pathname(place.partition("file://")[2])).glob("uv-*.whl")
+        shutil.copytree(wheel.parent, tmp_path / "uv")
+        shutil.copy(wheel, index)
+    copy = write_copy(tmp_path / "a workshop", pin)
     (copy / "requirements.txt").write_text("# what it runs on\n\nlesson==1  # and its helper\n")
     build = '[build-system]\nrequires = ["tinybackend>=1"]\nbuild-backend = "tinybackend"\n'
     (copy / "pyproject.toml").write_text(build)
@@ -57,6 +80,7 @@ def names(folder):
     return sorted(path.name.partition("-py3")[0] for path in folder.glob("*.whl"))
 
 
+@by_pip_only
 def test_requirements_are_those_of_the_workshop_and_of_its_build(workshop):
     assert wheels.requirements(workshop) == ["lesson==1", "tinybackend>=1"]
     real = wheels.requirements()
@@ -68,28 +92,32 @@ def test_constraints_are_the_versions_that_are_installed():
     pins = dict(pin.split("==") for pin in wheels.constraints())
     assert pins["torch"] == metadata.version("torch")
     assert pins["sympy"] == metadata.version("sympy")  # which only torch names
-    assert not {"optimizer-workshop", "pip", "setuptools"} & set(pins)
+    assert pins["setuptools"] == metadata.version("setuptools")  # in the lock, since torch names it
+    assert not {"optimizer-workshop", "pip"} & set(pins)
 
 
 def test_a_class_without_network_installs_from_the_folder(index, workshop, capfd):
     other = write_wheel(workshop / "wheels", "torch", "9")  # fetched on another machine before: it stays
     other = other.rename(other.with_name("torch-9-cp313-cp313-win_amd64.whl"))
     assert wheels.main(["wheels"], root=workshop) == 0
-    assert names(workshop / "wheels") == ["helper-1", "lesson-1", "tinybackend-1", other.name]
+    uv = names(index.parent / "uv")
+    assert names(workshop / "wheels") == ["helper-1", "lesson-1", "tinybackend-1", other.name, *uv]
     note = (workshop / "wheels" / wheels.NOTE).read_text(encoding="utf-8")
-    assert "4 files" in note and "cp313 win_amd64" in note
+    assert f"{4 + len(uv)} files" in note and "cp313 win_amd64" in note
     assert str(workshop / "wheels") in capfd.readouterr().out
     shutil.rmtree(index)
 
     # As the note says, and in a folder with a space in its name; the build of the workshop itself is isolated.
     ran = start(workshop, "lab", PIP_NO_INDEX="1", PIP_FIND_LINKS="wheels")
     assert ran.code == 0, ran.err
+    assert bool(packages(workshop / ".venv", "uv-*")) == bool(uv) and "pip tries" not in ran.out
     assert ran.handed.name == "jupyterlab.py"
     site = next((workshop / ".venv").glob("[Ll]ib/**/site-packages"))
     installed = {path.name.partition("-")[0] for path in site.glob("*-1.dist-info")}
     assert installed == {"lesson", "helper", "tiny"}
 
 
+@by_pip_only
 @pytest.mark.parametrize("missing", ["lesson-1", "helper-1", "tinybackend-1"])
 def test_what_is_missing_is_told(index, workshop, missing, capfd):
     next(index.glob(f"{missing}-*")).unlink()
@@ -100,6 +128,7 @@ def test_what_is_missing_is_told(index, workshop, missing, capfd):
     assert not (workshop / "wheels" / wheels.NOTE).exists()
 
 
+@by_pip_only
 def test_a_package_in_source_form_is_not_taken(index, workshop):
     """It would be built in the classroom, with tools that are not there."""
     next(index.glob("helper-1-*")).unlink()
@@ -112,6 +141,7 @@ def test_a_package_in_source_form_is_not_taken(index, workshop):
     assert "helper-1" not in names(workshop / "wheels")
 
 
+@by_pip_only
 def test_a_folder_that_does_not_suffice_is_noticed(index, workshop, monkeypatch, capfd):
     """The check is by pip and by the folder alone, not by what pip said that it had downloaded."""
     pip = wheels.pip
@@ -126,6 +156,7 @@ def test_a_folder_that_does_not_suffice_is_noticed(index, workshop, monkeypatch,
     assert "helper" in capfd.readouterr().err.strip().splitlines()[-1]
 
 
+@by_pip_only
 def test_a_folder_that_cannot_be_made_is_told(index, workshop, capfd):
     (workshop / "wheels").write_text("a file")
     assert wheels.main(["wheels"], root=workshop) == 2
@@ -146,11 +177,100 @@ def test_the_lock_decides_which_version_is_installed_and_a_file_with_another_has
     right, other = hashlib.sha256(wheel.read_bytes()).hexdigest(), hashlib.sha256(b"").hexdigest()
     lock = workshop / "requirements.lock"
     lock.write_text(f"helper==1 --hash=sha256:{other}\n")
-    refused = start(workshop, "lab", PIP_FIND_LINKS=index.as_uri())
+    # Nor do uv's own settings change that, from variables or from files.
+    astray = {"UV_NO_VERIFY_HASHES": "1", "UV_NO_INDEX": "0", "UV_FIND_LINKS": "nowhere", "UV_CONFIG_FILE": "nowhere"}
+    with (workshop / "pyproject.toml").open("a") as file:
+        file.write("[tool.uv.pip]\nrequire-hashes = false\nverify-hashes = false\n")
+    refused = start(workshop, "lab", PIP_FIND_LINKS=index.as_uri(), **astray)
     assert refused.code == 2 and refused.handed is None and "hash" in refused.err.lower()
     lock.write_text(f"helper==1 --hash=sha256:{right}\n")
-    ran = start(workshop, "lab", PIP_FIND_LINKS=index.as_uri())
+    ran = start(workshop, "lab", PIP_FIND_LINKS=index.as_uri(), **astray)
+    assert "pip tries" not in ran.out
     assert ran.code == 0 and installed(workshop / ".venv", "helper")  # version 1; without the lock it would be 2
-    assert "Installing" not in start(workshop, "lab", PIP_FIND_LINKS=index.as_uri()).out
+    assert "Setting up" not in start(workshop, "lab", PIP_FIND_LINKS=index.as_uri()).out
     lock.write_text(f"helper==1 --hash=sha256:{right}\n# changed\n")
-    assert "Installing" in start(workshop, "lab", PIP_FIND_LINKS=index.as_uri()).out
+    assert "Setting up" in start(workshop, "lab", PIP_FIND_LINKS=index.as_uri()).out
+
+
+def test_a_package_that_an_interrupted_start_left_half_made_is_installed_again(index, workshop):
+    """Its description is there, so that pip and uv would take it for installed; what they write last is not."""
+    write_wheel(index, "helper", "1", files={"helper.py": "whole = True"})
+    (workshop / "requirements.txt").write_text("helper==1\n")
+    assert start(workshop, "lab", PIP_FIND_LINKS=index.as_uri()).code == 0
+    (package,) = packages(workshop / ".venv", "helper-1")
+    module = package.parent / "helper.py"
+    (package / "INSTALLER").unlink()
+    module.unlink()
+    (workshop / ".venv/workshop-set-up").write_text("unfinished")
+    assert start(workshop, "lab", PIP_FIND_LINKS=index.as_uri()).code == 0
+    assert module.read_text() == "whole = True" and (package / "INSTALLER").exists()
+
+
+@by_uv_only
+def test_a_file_of_pips_settings_holds_for_uv(index, workshop, tmp_path):
+    """As on a machine that only knows the index of its house, where somebody holds a version back."""
+    (tmp_path / "held-back.txt").write_text("helper<2\n")
+    settings = f"no-index = true\nfind-links = {index.as_uri()}\nconstraint = {tmp_path / 'held-back.txt'}\n"
+    (tmp_path / "pip.conf").write_text(f"[global]\n{settings}")
+    (workshop / "requirements.txt").write_text("helper\n")
+    ran = start(workshop, "lab", PIP_CONFIG_FILE=str(tmp_path / "pip.conf"), PIP_NO_INDEX="true")
+    assert ran.code == 0, ran.out + ran.err
+    assert installed(workshop / ".venv", "helper") and "pip tries" not in ran.out and "pip installs" not in ran.out
+
+
+# torch's build
+
+
+class Index(http.server.SimpleHTTPRequestHandler):
+    """Files of a folder; what is not there is 404, as on an index."""
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def served(tmp_path):
+    """An index of its own for the CPU build, as torch has it, and a local file for the usual one."""
+    usual, cpu = tmp_path / "usual", tmp_path / "served/cpu/torch"
+    write_wheel(usual, "torch", "1")
+    cpu.mkdir(parents=True)
+    wheel = write_wheel(cpu, "torch", "1+cpu")
+    (cpu / "index.html").write_text(f'<a href="{wheel.name.replace("+", "%2B")}">{wheel.name}</a>')
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Index, directory=str(tmp_path / "served"))
+    ) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", usual
+        server.shutdown()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the usual build is the one for the CPU")
+@pytest.mark.parametrize(
+    ("place", "variables", "gpu", "version", "told"),
+    [
+        ("cpu", {}, False, "1+cpu", "No GPU here"),
+        ("cpu", {}, True, "1", None),
+        ("cpu", {"WORKSHOP_TORCH": "any"}, False, "1", None),
+        ("cpu", {"PIP_EXTRA_INDEX_URL": "http://127.0.0.1:9/pytorch.org/cu130"}, False, None, None),
+        ("gone", {}, False, "1", "cannot be reached"),
+    ],
+    ids=["no GPU", "a GPU", "asked for", "an index of torch's in pip's settings", "index out of reach"],
+)
+def test_torch_comes_in_its_cpu_build_where_there_is_no_gpu(
+    tmp_path, served, installer, place, variables, gpu, version, told
+):
+    address, usual = served
+    copy = write_copy(tmp_path / "copy", installer)
+    (copy / "requirements.txt").write_text("torch==1\n")
+    module = copy / "tools/installation.py"
+    source = module.read_text().replace("https://download.pytorch.org/whl/cpu", f"{address}/{place}")
+    module.write_text(source.replace("/dev/nvidiactl", str(usual if gpu else "none")).replace("/dev/dxg", "none"))
+    settings = {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": f"{address}/empty", "PIP_FIND_LINKS": usual.as_uri()}
+    if version is None:  # a decision that was made elsewhere: nothing is added to it
+        settings["PIP_NO_INDEX"], version = "1", "1"
+    ran = start(copy, "lab", **settings, **variables)
+    assert ran.code == 0, ran.out + ran.err
+    assert packages(copy / ".venv", f"torch-{version}"), ran.out
+    assert "pip tries" not in ran.out
+    assert told in ran.out if told else "GPU" not in ran.out and "reached" not in ran.out
+    assert ("WORKSHOP_TORCH=any" in ran.out) == (told == "No GPU here")

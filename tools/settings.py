@@ -1,0 +1,45 @@
+"""What JupyterLab is told for the workshop, in the environment of the Python that runs it: `python -m tools.settings`.
+
+The launcher writes it at every set-up; without the launcher, on a hub for example, that command does the same. No news,
+no question for updates, since a lesson needs no network; no button that starts a page by chance; a notebook is saved
+every ten seconds.
+"""
+
+# Standard library only: the launcher imports it before anything is installed.
+
+import json
+import sys
+from pathlib import Path
+
+SETTINGS = {  # file in the environment → what JupyterLab reads there
+    "etc/jupyter/jupyter_lab_config.json": {
+        "LabApp": {"news_url": None, "check_for_updates_class": "jupyterlab.NeverCheckForUpdate"},
+    },
+    "share/jupyter/lab/settings/overrides.d/workshop.json": {
+        # news_url alone does not stop the page asking for news
+        "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"},
+        # A tab that is closed by chance, or a computer that goes to sleep, costs a few seconds of work, not two minutes.
+        "@jupyterlab/docmanager-extension:plugin": {"autosaveInterval": 10},
+        # A second thread for sliders would answer them while a cell runs, but a quarter later at all other times.
+        "@jupyterlab/apputils-extension:kernels-settings": {"commsOverSubshells": "disabled"},
+    },
+    # Voilà comes with the slides; its button would start a page of its own by chance.
+    "etc/jupyter/labconfig/page_config.d/workshop.json": {
+        "disabledExtensions": {"@voila-dashboards/jupyterlab-preview": True}
+    },
+}
+
+
+def write(env: Path) -> list[Path]:
+    """Write the settings into an environment and return the files; what else stands in one of them stays."""
+    for name, settings in SETTINGS.items():
+        file = env / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        present = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        merged = {section: {**present.get(section, {}), **values} for section, values in settings.items()}
+        file.write_text(json.dumps({**present, **merged}, indent=1), encoding="utf-8")
+    return [env / name for name in SETTINGS]
+
+
+if __name__ == "__main__":
+    print("JupyterLab's settings for the workshop:", *write(Path(sys.prefix)), sep="\n")
