@@ -18,7 +18,7 @@ SETTINGS = {  # file in the environment → what JupyterLab reads there
     "share/jupyter/lab/settings/overrides.d/workshop.json": {
         # news_url alone does not stop the page asking for news
         "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"},
-        # A tab that is closed by chance, or a computer that goes to sleep, costs a few seconds of work, not two minutes.
+        # A tab that is closed by chance, or a computer that sleeps, then costs a few seconds of work, not two minutes.
         "@jupyterlab/docmanager-extension:plugin": {"autosaveInterval": 10},
         # A second thread for sliders would answer them while a cell runs, but a quarter later at all other times.
         "@jupyterlab/apputils-extension:kernels-settings": {"commsOverSubshells": "disabled"},

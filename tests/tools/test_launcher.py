@@ -749,6 +749,8 @@ def test_jupyterlab_answers_only_here_and_only_with_its_token(twin, tmp_path):
         assert json.loads(news)["schema"]["properties"]["fetchNews"]["default"] == "false"  # so it does not ask, either
         comms = fetch(f"{host}/lab/api/settings/@jupyterlab/apputils-extension:kernels-settings?token={token}")[1]
         assert json.loads(comms)["schema"]["properties"]["commsOverSubshells"]["default"] == "disabled"
+        saving = fetch(f"{host}/lab/api/settings/@jupyterlab/docmanager-extension:plugin?token={token}")[1]
+        assert json.loads(saving)["schema"]["properties"]["autosaveInterval"]["default"] == 10
         if sys.platform == "linux":  # a server on all interfaces would answer here
             assert not answers(port, "127.0.0.2")
     finally:
