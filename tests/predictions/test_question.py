@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.predictions.question import Question, label
+from utils.predictions.question import ELSEWHERE, Question, label
 
 ONE = Question("lr", "Which?", ("0.02", "0.18"))
 SEVERAL = Question("which", "Which?", ("a", "b", "c"), "several")
@@ -101,6 +101,7 @@ def test_an_answer_is_right_or_its_mistakes_have_names(question, answer, measure
 
 def test_every_mistake_has_a_sentence():
     assert ONE.sentences({0.02: "It is safe."}, "0.18") == {"0.02": "It is safe."}
+    assert ONE.sentences({0.02: "It is safe."}, "0.02") == {"0.02": "It is safe.", "0.18": ELSEWHERE}  # other seeds
     assert ORDER.sentences("Count.", ["a", "b", "c"]) == {"a": "Count.", "b": "Count.", "c": "Count."}
     for question, why, measured, message in [
         (ONE, {}, "0.18", "no sentence why 0.02 is tempting"),

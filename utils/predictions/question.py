@@ -12,6 +12,7 @@ from numbers import Real
 ONE, SEVERAL, NUMBER, ORDER = KINDS = ("one", "several", "number", "order")
 LOW, HIGH = "too low", "too high"  # what may be tempting about a number
 Answer = str | float | list[str]
+ELSEWHERE = "That is what comes out with the seeds of the page."
 
 
 def label(choice: object) -> str:
@@ -122,7 +123,8 @@ class Question:
     def sentences(self, why: Mapping | str, measured: Answer) -> dict[str, str]:
         """{mistake: the sentence that says why it is tempting}; one string is the sentence for every mistake.
 
-        Raises ValueError for a key that is no mistake, and for a mistake without a sentence.
+        Raises ValueError for a key that is no mistake, and for a mistake without a sentence, but for one of several
+        choices: it is the right one with the page's own seeds, and ELSEWHERE is said where others make it a mistake.
         """
         possible = [LOW, HIGH] if self.kind == NUMBER else list(self.choices)
         if isinstance(why, str):
@@ -130,8 +132,10 @@ class Question:
         said = {label(key): sentence for key, sentence in why.items()}
         if unknown := [key for key in said if key not in possible]:
             raise ValueError(f"the prediction {self.name!r} has no answer {', '.join(unknown)}; it has {possible}")
-        needed = [each for each in possible if each != measured] if self.kind in (ONE, NUMBER) else possible
-        if lacking := [each for each in needed if not said.get(each, "").strip()]:
+        lacking = [each for each in possible if not said.get(each, "").strip()]
+        if self.kind == ONE and len(lacking) == 1:  # the right one; with other seeds another may be right
+            return {**said, lacking[0]: ELSEWHERE} if lacking != [measured] else said
+        if lacking := [each for each in lacking if each != measured or self.kind != ONE]:
             raise ValueError(f"the prediction {self.name!r} has no sentence why {', '.join(lacking)} is tempting")
         return said
 
