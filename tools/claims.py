@@ -19,7 +19,8 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
 # What a claim may use: settings, the optimizers of 03, other such cells; and predict(), which holds what seen() is told
 # of the measured answer to its choices.
 NEEDED = ("setup", "ladder", "claim", "predict")
-ONLY_SHOWS = "predictions"  # this package asks and shows; how a claim comes out is not its business
+# How a claim comes out is not their business: what asks and shows, and what asks IPython about the cells of a student.
+DECIDE_NOTHING = ("predictions", "internals.cells")
 
 
 def code_cells(lesson: Path) -> list[dict]:
@@ -151,8 +152,8 @@ def _imported(source: str, home: Path | None, package: Path) -> set[str]:
             above = home.relative_to(package.parent).parts[: -node.level] if home and node.level else ()
             base = ".".join([*above, *filter(None, [node.module])])
             names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-    shows = f"{package.name}.{ONLY_SHOWS}"
-    return {name for name in names if name.split(".")[0] == package.name and not f"{name}.".startswith(f"{shows}.")}
+    left_out = tuple(f"{package.name}.{name}." for name in DECIDE_NOTHING)
+    return {name for name in names if name.split(".")[0] == package.name and not f"{name}.".startswith(left_out)}
 
 
 def _files_of(dotted: str, package: Path) -> set[Path]:

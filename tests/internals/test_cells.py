@@ -47,6 +47,7 @@ def test_a_right_answer_passes_and_so_does_one_that_was_changed(run):
         "def two()\n    return 3",
         "1 / 0\n\ndef two():\n    return 3",
         "two = 1 / 0",
+        "one, two = 1 / 0",
         "@nothing\ndef two():\n    return 3",
         "class two(\n",
     ],
@@ -70,6 +71,8 @@ def test_an_older_function_never_passes_for_a_cell_that_failed(run, newer):
         "twofold = 1 / 0",
         "assert two == 3",
         "x = (two ==",
+        "two.note = 'it gets an attribute'",
+        "notes = {}\nnotes[two] = 1 / 0",
     ],
 )
 def test_a_later_cell_that_fails_elsewhere_does_not_count(run, later):

@@ -119,13 +119,16 @@ def test_the_fingerprint_sees_a_change_in_a_nested_module(tmp_path, line, change
         "deep/nest.py": "value = 1\n",
         "deep/apart.py": "",
         "predictions/__init__.py": "",
+        "internals/__init__.py": "",
+        "internals/cells.py": "",
     }
     for name, content in files.items():
         (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text(content)
-    cells = {"a-claim": f"{line}\nfrom utils.predictions import seen"}
+    cells = {"a-claim": f"{line}\nfrom utils.predictions import seen\nfrom utils.internals.cells import x"}
     before = claims.fingerprint(cells, package=package)
-    for name in ("deep/apart.py", "predictions/__init__.py"):  # nothing imports the first, the second only shows
+    # Nothing imports the first, the second only shows, and the third asks about a student's cells.
+    for name in ("deep/apart.py", "predictions/__init__.py", "internals/cells.py"):
         (package / name).write_text("value = 3\n")
     assert claims.fingerprint(cells, package=package) == before
     (package / changed).write_text("value = 2\n")

@@ -53,10 +53,12 @@ def _defines(source: str, name: str) -> bool:
     for statement in body:
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and statement.name == name:
             return True
-        if isinstance(statement, ast.Assign):
-            targets = [
-                node.id for target in statement.targets for node in ast.walk(target) if isinstance(node, ast.Name)
-            ]
-            if name in targets:
-                return True
+        if isinstance(statement, ast.Assign) and name in _names(statement.targets):
+            return True
     return False
+
+
+def _names(targets: list[ast.expr]) -> set[str]:
+    """The names that an assignment gives a new meaning: a and b of `a, b = …`, and not c of `c.d = …`."""
+    parts = [part for each in targets for part in (each.elts if isinstance(each, ast.Tuple | ast.List) else [each])]
+    return {part.id for part in parts if isinstance(part, ast.Name)}
