@@ -70,9 +70,9 @@ def pytest_terminal_summary(terminalreporter) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """`-n auto`: one more than there are cores, since a test that drives a browser or a kernel half waits for it."""
+    """`-n auto`: two more than there are cores, since a test that drives a browser or a kernel half waits for it."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores + 1, 8)
+    return min(cores + 2, 8)
 
 
 @pytest.fixture(scope="module")
