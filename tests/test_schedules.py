@@ -564,7 +564,7 @@ def test_what_needs_a_metric_gets_it_everywhere(make):
     flat = replace(ravine(10), loss=lambda x, y: 3.0 + 0 * x)
     walked = descend(flat, partial(optim.SGD, lr=1.0), 4, make_scheduler=make).lr
     np.testing.assert_allclose(walked, lr_curve(make, 4, lr=1.0, metrics=[3.0] * 4))
-    with pytest.raises(ValueError, match="cannot be swept: it watches one loss"):
+    with pytest.raises(ValueError, match="cannot be swept like this: it watches a metric: give sweep\\(\\) one"):
         sweep(
             optim.SGD,
             lambda _: {"w": torch.ones(1)},

@@ -87,6 +87,21 @@ def test_a_cell_that_fails_after_the_definition_has_defined_it(run):
     assert run("is_two(two)").passed
 
 
+def test_another_name_for_it_is_no_new_definition(run):
+    run(f"{RIGHT}\n\ndef other():\n    return 2")
+    run("mine = two")
+    assert run("is_two(mine)").passed and run("is_two(two)").passed
+    run("two = other")
+    assert run("is_two(two)").passed
+
+
+def test_a_lambda_is_known_by_the_name_that_its_cell_gives_it(run):
+    run("two = lambda: 2")
+    assert run("is_two(two)").passed
+    run("two = lambda: 1 / 0 +")
+    assert "`two` of an earlier run" in run("is_two(two)").message
+
+
 def test_classes_and_what_comes_from_elsewhere(run):
     run("class Two:\n    def __new__(cls):\n        return 2")
     assert run("is_two(Two)").passed

@@ -20,12 +20,17 @@ def older_than_its_cell(answer: object) -> str:
     file = _file_of(answer)
     if shell is None or file is None:
         return ""
-    names = [name for name, value in shell.user_ns.items() if value is answer and not name.startswith("_")]
     ran = [source.strip() for source in shell.history_manager.input_hist_raw]
     own = "".join(linecache.getlines(file)).strip()
     if own not in ran:
         return ""  # out of a module, or of a cell that was changed on the way to Python
-    for name in names:
+    # Under another name it may have been given on purpose, `mine = MyAdam`; a lambda has none of its own.
+    named = (
+        [answer.__name__] if answer.__name__.isidentifier() else [name for name in shell.user_ns if _defines(own, name)]
+    )
+    for name in named:
+        if shell.user_ns.get(name) is not answer:
+            continue
         newest = next((source for source in reversed(ran) if _defines(source, name)), own)
         if newest != own:
             return name
