@@ -81,9 +81,9 @@ const Deck = (() => {
   // the key C, not on the slide.
   function folds(cell) {
     const shows = /^\s*(\w+ = )?Markdown\(|^[^\n]+$/; // a table of what was computed before
-    const code = cell.querySelector(":scope > .deck-code"), results = cell.querySelectorAll(":scope > [data-role=result]");
+    const code = cell.querySelector(":scope > .deck-code");
     const shown = cell.querySelectorAll(":scope > .deck-output:not([data-role])");
-    if (code && results.length && !shown.length) return code; // seen() and no more
+    if (code && (cell.dataset.tags ?? "").split(" ").includes("reveal")) return code; // it says what will be seen
     if (!code || !shown.length) return null;
     const lines = code.textContent.split("\n").filter((line) => line.trim()).length, table = cell.querySelector(".deck-output table");
     return cell.querySelector(`.deck-output img, .deck-widget, ${LAB}`) || lines > (table ? LONG : LONGER) || (table && shows.test(code.textContent.trim())) ? code : null;
