@@ -27,8 +27,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools.files import dated, place, put_aside, written
 from tools.notebooks import has_tag, is_note, is_still, lessons, number_of
+from utils.internals.files import dated, place, put_aside, written
 
 ROOT = Path(__file__).resolve().parent.parent
 ORIGINALS, COPIES = "notebooks", "my-work"

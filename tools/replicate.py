@@ -19,8 +19,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from tools import claims
-from tools.files import replace_whole
 from tools.notebooks import NOTEBOOKS, UnknownLesson, find_all
+from utils.internals.files import replace_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD, PARTS = ROOT / "tests" / "claims.json", ROOT / "build" / "replicate"

@@ -68,7 +68,7 @@ def test_on_a_full_disk_the_old_file_stays_and_the_next_answer_makes_up_for_it(f
     with monkeypatch.context() as patch:
         if fails == "open":
             patch.setattr(
-                Path, "open", lambda path, mode="r", *more: (full if "w" in mode else really)(path, mode, *more)
+                Path, "open", lambda path, mode="r", *more: (full if "x" in mode else really)(path, mode, *more)
             )
         else:
             patch.setattr(os, fails, full)

@@ -8,5 +8,9 @@ replicas        the runs of a sweep, each with an optimizer of its own
 together        the runs of a sweep under one optimizer
 watched         whether a step treats every number on its own
 lockstep        functions in threads that go on by turns
+stepping        what a step of an optimizer needs: a closure, a mode
+witness         a real optimizer beside the runs that were put together
+files           written whole or not at all, and never over one that is there
+cells           is an answer the newest that the student wrote?
 snapshots       copies of arguments, to see what a function has changed
 """

@@ -12,15 +12,15 @@ or the new one. A write that fails (full disk, no permission) is made up for by 
 """
 
 import json
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
-from itertools import count
+from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from utils.internals.files import put_aside, replace_whole
 
 FOLDER, FILE, FORMAT = "my-work", "answers.json", 1
 LOCK_SECONDS = 5
@@ -52,7 +52,9 @@ class Journal:
             if self.path:
                 try:
                     with self._locked():
-                        _replace(self._all(put_aside=True), self.path)
+                        content = {"format": FORMAT, **self._all(anew=True)}
+                        text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+                        replace_whole(text.encode(), self.path)
                 except (OSError, NotImplementedError) as error:  # the second: a file system without locks
                     self.trouble = (
                         f"Your answer could not be stored in {FOLDER}/{FILE} ({_reason(error)}). It holds until this "
@@ -76,7 +78,7 @@ class Journal:
         with FileLock(self.path.with_name(f".{FILE}.lock"), timeout=LOCK_SECONDS):
             yield
 
-    def _all(self, *, put_aside: bool = False) -> dict[str, list[dict]]:
+    def _all(self, *, anew: bool = False) -> dict[str, list[dict]]:
         """What the file holds, and what only this kernel knows yet. A damaged file counts as none."""
         stored = {kind: [] for kind in LISTS}
         if self.path:
@@ -85,11 +87,11 @@ class Journal:
             except FileNotFoundError:
                 pass
             except ValueError:
-                if put_aside:
-                    aside = _put_aside(self.path)
+                if anew:
+                    aside = put_aside(self.path)
                     self.trouble = f"{FOLDER}/{FILE} was damaged. It is now {aside.name}, and a new one was begun."
             except OSError:
-                if put_aside:
+                if anew:
                     raise  # what cannot be read must not be written over
         return {kind: stored[kind] + [each for each in self._mine[kind] if each not in stored[kind]] for kind in LISTS}
 
@@ -106,27 +108,6 @@ def _read(path: Path) -> dict[str, list[dict]]:
         ):
             return {"answers": answers, "results": results}
     raise ValueError("no journal")
-
-
-def _replace(content: dict[str, list[dict]], path: Path) -> None:
-    """Write the whole file, or leave the old one as it is. The lock is held: one scratch file is enough."""
-    scratch = path.with_name(f".{FILE}.new")
-    try:
-        with scratch.open("wb") as file:
-            file.write(json.dumps({"format": FORMAT, **content}, ensure_ascii=False, indent=1).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def _put_aside(path: Path) -> Path:
-    """Rename a file to a dated name that is free. The lock is held: nobody takes that name meanwhile."""
-    names = (f"{path.stem}.{date.today()}{f'-{n}' if n > 1 else ''}{path.suffix}" for n in count(1))
-    aside = next(free for name in names if not os.path.lexists(free := path.with_name(name)))
-    os.rename(path, aside)
-    return aside
 
 
 def _reason(error: Exception) -> str:
