@@ -30,7 +30,8 @@ import pytest
 from tools import installation
 
 WORKSHOP = Path(__file__).resolve().parents[2] / "workshop.py"
-REAL = [f"tools/{name}.py" for name in ("__init__", "copies", "files", "installation", "notebooks", "settings")]
+REAL = [f"tools/{name}.py" for name in ("__init__", "copies", "installation", "notebooks", "settings")]
+REAL += ["utils/__init__.py", "utils/internals/__init__.py", "utils/internals/files.py"]  # tools/copies.py writes by it
 STAND_INS = ["jupyterlab.py", "pytest.py"]
 STAND_INS += [f"tools/{name}.py" for name in ("first_import", "proof", "refresh", "wheels")]
 STAND_INS += ["tools/deck/present.py", "tools/deck/slides.py"]
@@ -123,6 +124,7 @@ def write_copy(folder, installer=""):
         (folder / stand_in).parent.mkdir(parents=True, exist_ok=True)
         (folder / stand_in).write_text(STAND_IN)
     for file in REAL:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(WORKSHOP.parent / file, folder / file)
     (folder / "notebooks").mkdir()
     for stem in (
