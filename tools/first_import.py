@@ -7,7 +7,7 @@ import importlib
 import subprocess
 import sys
 
-LESSONS = ("torch._dynamo", "utils.checks", "utils.labs")  # an optimizer imports torch._dynamo when it is made
+LESSONS = ("utils.checks", "utils.labs")
 JUPYTERLAB = ("jupyterlab.labapp", "jupyter_server.services.kernels.handlers", "ipykernel.kernelapp")
 
 

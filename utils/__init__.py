@@ -21,6 +21,10 @@ imports `tools`, which the launcher runs. import-linter holds the layers, see py
 
 import os
 
+from utils.internals.compiler import let_it_wait
+
+let_it_wait()
+
 # Libraries choose their code by the processor that they find, and each code rounds in its own way. Training a deep net
 # amplifies a last bit into the second digit. So we ask for code that every x86 processor since 2015 can run and that
 # rounds the same on all of them; where a variable is set already, that one counts. torch and MKL read theirs at the

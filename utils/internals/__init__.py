@@ -1,6 +1,7 @@
 """What lies under the helpers, and no lesson imports.
 
 errors          what an error says, and whether a `raise` made it
+compiler        torch's compiler is loaded when somebody compiles
 torch_steps     names of torch that it does not promise
 process_state   what belongs to the whole process, kept and put back
 running         a function in a thread of its own, stopped when its time is up

@@ -20,8 +20,6 @@ def run_limited(work: Callable[[], None], seconds: float) -> tuple[bool, bool]:
     After `seconds` Stop is thrown into the thread; where it waits in C code it is abandoned. `work` must let Stop
     through. Only the user's own KeyboardInterrupt comes out of here.
     """
-    import torch._dynamo  # noqa: F401 - torch does it with the first optimizer, and stopped half-way it is broken for good
-
     # Events, since a thread whose join() is interrupted counts as dead ever after, even if it runs on.
     ended, quiet = threading.Event(), threading.Event()
 
