@@ -40,7 +40,8 @@ import torch._dynamo.config  # what is inside may import a part of it first, as 
 found["a part of it loads it"] = loaded()
 config = sys.modules["torch._dynamo.config"]
 found["there is one of the part"] = config is torch._dynamo.config is torch._dynamo.utils.config
-found["its part is as Python left it"] = config.__spec__.loader is not None and config.__spec__.origin == config.__file__
+spec = config.__spec__
+found["its part is as Python left it"] = spec.loader is not None and spec.origin == config.__file__
 try:
     import torch._dynamo.nothing_of_this_name
 except ModuleNotFoundError as error:

@@ -1,9 +1,7 @@
 """What is stopped leaves nothing behind."""
 
-import subprocess
 import sys
 
-from tests.support.jupyter_page import ROOT
 from utils.internals.running import Stop, run_limited
 
 
