@@ -19,7 +19,7 @@ TAGS = {
     "lab": "shows a lab; its stored output is the lab's still picture",
     "live": "runs for a live deck, too, although it shows no lab",
     "claim": "measures a claim, or is needed to: it runs with any `base_seed`",
-    "ladder": "one of the optimizers that 03 builds up step by step",
+    "ladder": "one of the optimizers that 03 builds up step by step, or a tool for them: utils.ladder lends it out",
     "clinic": "a short program with a fault",
     "exercise-stub": "where the student writes; the cell's metadata name the `exercise`",
     "exercise-check": "judges what the student wrote",
