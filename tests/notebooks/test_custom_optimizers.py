@@ -24,7 +24,7 @@ from tests.benchmarks.foreach import NOTEBOOK, cells, ladder
 from utils.checks import custom
 from utils.checks.examiner.examine import check_optimizer
 from utils.labs.race import race
-from utils.ladder import lend
+from utils.lend import lend
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +140,7 @@ def test_the_pages_own_comparison_notices_a_difference(page):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_later_section_is_lent_the_same_classes(page, name):
-    (lent,) = lend(name)
+    (lent,) = lend("03", name)
     assert lent is not page[name] and lent.__name__ == name
     assert torch.equal(follow(partial(lent, lr=0.01)), follow(partial(page[name], lr=0.01)))
 

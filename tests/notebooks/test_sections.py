@@ -11,7 +11,7 @@ from tools.deck.needed_cells import MissingName, names, needed_cells
 from tools.notebooks import has_tag, lessons, number_of
 
 LESSONS = {number_of(lesson): lesson for lesson in lessons()}
-WAITING = {"02d", "04b", "05a"}  # their races still lean on section 1 or 2; who mends one strikes it from here
+WAITING = {"02d", "05a"}  # their races still lean on section 1 or 2; who mends one strikes it from here
 
 
 def parts(notebook: NotebookNode) -> dict[str, list[NotebookNode]]:
@@ -48,10 +48,10 @@ def problems(notebook: NotebookNode) -> Iterator[str]:
         for cell in cells:
             if has_tag(cell, "setup"):
                 yield f"{title}: cell {cell.id} is tagged setup and stands behind the first heading"
-            # Another section would then see a value that depends on what was run before it. A rung of 03's ladder may:
-            # the student builds there what the set-up lends to those who begin further down.
+            # Another section would then see a value that depends on what was run before it. What is lent may: the
+            # set-up gives it to those who begin further down, and here it is built.
             again = given & names(cell.source).bound
-            if again and not has_tag(cell, "ladder"):
+            if again and not (has_tag(cell, "ladder") or has_tag(cell, "lent")):
                 yield f"{title}: cell {cell.id} gives a new meaning to what the set-up defines: {', '.join(again)}"
 
 
@@ -84,6 +84,7 @@ def lesson(*, second: str, tags: tuple[str, ...] = (), **metadata: str) -> Noteb
         (lesson(second="print(z)", exercise="three"), "three: cell two needs `z`"),
         (lesson(second="x = 2"), "2. Two: cell two gives a new meaning to what the set-up defines: x"),
         (lesson(second="def x(): ...", tags=("ladder",)), None),
+        (lesson(second="def x(): ...", tags=("lent",)), None),
         (lesson(second="w = 1", tags=("setup",)), "2. Two: cell two is tagged setup and stands behind"),
     ],
 )
