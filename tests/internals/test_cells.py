@@ -120,3 +120,19 @@ def elsewhere():
 
 def test_outside_a_notebook_nothing_is_asked():
     assert cells.older_than_its_cell(elsewhere) == ""
+
+
+@pytest.mark.parametrize(
+    ("cells_run", "passes"),
+    [
+        (["(two,) = lend('two')"], True),  # she starts at a section that builds on it
+        (["(two,) = lend('two')", "def two():\n    return (3"], False),
+        (["(two,) = lend('two')", "def two():\n    return (3", RIGHT], True),
+        (["(two,) = lend('two')", "def other():\n    return (3"], True),
+    ],
+)
+def test_what_is_lent_passes_until_a_cell_that_should_replace_it_fails(run, cells_run, passes):
+    run(f"page = {{'__name__': {cells.LENT!r}}}\nexec({RIGHT!r}, page)\ndef lend(name):\n    return [page[name]]")
+    for source in cells_run:
+        run(source)
+    assert bool(run("is_two(two)")) == passes

@@ -24,6 +24,7 @@ from tests.benchmarks.foreach import NOTEBOOK, cells, ladder
 from utils.checks import custom
 from utils.checks.examiner.examine import check_optimizer
 from utils.labs.race import race
+from utils.lend import lend
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +54,7 @@ RUNGS = {  # class → (torch's, options of torch's that ours has not, options o
     "CustomAdamW": ("AdamW", {}, {"lr": [0.01, 1.0], "betas": [(0.9, 0.999), (0.5, 0.0)], "weight_decay": [0, 0.3]}),
 }
 RUNGS["ForeachAdamW"] = RUNGS["CustomAdamW"]
+NAMES = [*RUNGS, "Lion", "ScheduleFreeSGD"]
 
 
 def configurations(name):
@@ -136,6 +138,13 @@ def test_the_pages_own_comparison_notices_a_difference(page):
         page["beside"](partial(page["CustomSGD"], lr=0.1), partial(optim.SGD, lr=0.1000001))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_later_section_is_lent_the_same_classes(page, name):
+    (lent,) = lend("03", name)
+    assert lent is not page[name] and lent.__name__ == name
+    assert torch.equal(follow(partial(lent, lr=0.01)), follow(partial(page[name], lr=0.01)))
+
+
 # --- examined ---------------------------------------------------------------------------------------------------------
 
 EXAMINED = [(name, options) for name in RUNGS for options in configurations(name)[-2:] if options["lr"]]
@@ -175,8 +184,6 @@ def test_the_clinics_patients_are_found(page):
 
 
 # --- validation -------------------------------------------------------------------------------------------------------
-
-NAMES = [*RUNGS, "Lion", "ScheduleFreeSGD"]
 
 
 @pytest.mark.parametrize("lr", [-1, -1e-9, math.nan, math.inf, "0.1", None, 1j, [0.1]])

@@ -9,6 +9,7 @@ import ast
 import builtins
 import symtable
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import NamedTuple
 
 from IPython.core.inputtransformer2 import TransformerManager
@@ -27,9 +28,9 @@ class MissingName(ValueError):
 class Names(NamedTuple):
     """What a cell does with the global names; what Python and Jupyter give is left out."""
 
-    bound: set[str]  # it gives them a value
-    needed: set[str]  # it reads them, before it has given them one itself
-    called: set[str]  # its functions and classes read them: a function does so whenever it is called
+    bound: frozenset[str]  # it gives them a value
+    needed: frozenset[str]  # it reads them, before it has given them one itself
+    called: frozenset[str]  # its functions and classes read them: a function does so whenever it is called
 
 
 def live_cells(notebook: NotebookNode) -> list[int]:
@@ -81,13 +82,14 @@ def plain_python(source: str) -> str:
     return TransformerManager().transform_cell(source)
 
 
+@cache
 def names(source: str) -> Names:
     """What the cell binds and reads. Raises SyntaxError for what is no Python, even without its magics."""
     code = plain_python(source)
     tree, top = ast.parse(code), _TopLevel()
     top.visit(tree)
     inner = set(_read_inside(symtable.symtable(code, "cell", "exec"), _augmented(tree)))
-    return Names(top.bound, top.needed - GIVEN, inner - top.bound - GIVEN)
+    return Names(*map(frozenset, (top.bound, top.needed - GIVEN, inner - top.bound - GIVEN)))
 
 
 def _read_inside(table: symtable.SymbolTable, augmented: set[str]) -> Iterator[str]:

@@ -10,6 +10,8 @@ import linecache
 import re
 import sys
 
+LENT = "utils.lend"  # the module of what a set-up cell lends to a section that starts alone: no cell is its own
+
 
 def older_than_its_cell(answer: object) -> str:
     """The name of a function or class whose newest cell did not get as far as defining it; else empty.
@@ -22,6 +24,8 @@ def older_than_its_cell(answer: object) -> str:
         return ""
     ran = [source.strip() for source in shell.history_manager.input_hist_raw]
     own = "".join(linecache.getlines(file)).strip()
+    if answer.__module__ == LENT:
+        own = next((source for source in reversed(ran) if "lend(" in source), "")
     if own not in ran:
         return ""  # out of a module, or of a cell that was changed on the way to Python
     # Under another name it may have been given on purpose, `mine = MyAdam`; a lambda has none of its own.
