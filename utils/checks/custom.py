@@ -139,7 +139,7 @@ def _judge(candidate, reference: Callable, settings: list[dict], *, mistakes: It
             found = f"With {shown}: {wrong}"
             seen = settings[:number]
             named = [m for m in mistakes if isinstance(wrong, Differs) and _makes(candidate, m, reference, seen)][:1]
-            raise Wrong("\n".join([*(mistake.message for mistake in named), found])) from None
+            raise Wrong("\n".join([*(mistake.message for mistake in named), found]), wrong.others) from None
     return f"with each of {len(settings)} settings {card}"
 
 
