@@ -112,10 +112,10 @@ def call(function: Callable, *args, timeout: float = 3.0) -> Outcome:
     return Outcome(value=box.get("value"), changed=_changes(function, before, args))
 
 
-def check(judge: Callable[[object], str]) -> Callable[[object], Verdict]:
+def check(judge: Callable[[object], str], *, help: str = HELP) -> Callable[[object], Verdict]:
     """Turn `judge`, which raises Wrong or returns its praise, into a check, which returns a Verdict and never raises.
 
-    From the second failure in a row on, the verdict says where the hints are.
+    From the second failure in a row on, the verdict says where to find `help`.
     With WORKSHOP_STRICT=1 in the environment a check that is not passed raises AssertionError.
     """
     failures = 0
@@ -142,7 +142,7 @@ def check(judge: Callable[[object], str]) -> Callable[[object], Verdict]:
             verdict = Verdict(False, f"The check could not read this answer: `{type(error).__name__}: {error}`.")
         failures = 0 if verdict else failures + (not verdict.untouched)
         if failures > 1 and not verdict.untouched:
-            verdict = replace(verdict, help=HELP)
+            verdict = replace(verdict, help=help)
         if not verdict and os.environ.get("WORKSHOP_STRICT") == "1":
             raise AssertionError(verdict.message)
         return verdict
