@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from utils.checks import check_gradient_descent, check_largest_stable_lr, check_resume
-from utils.guard import NotYet, Verdict, Wrong, call, check, has_placeholder
+from utils.guard import HELP, NotYet, Verdict, Wrong, call, check, has_placeholder
 
 CHECKS = [check_gradient_descent, check_largest_stable_lr, check_resume]
 
@@ -46,6 +46,15 @@ def test_the_html_is_escaped_keeps_lines_and_shows_code():
     assert "<script>" not in Verdict(False, "<script>`</code><b>`")._repr_html_()
 
 
+def test_the_first_failure_is_told_alone_and_the_others_on_demand():
+    verdict = Verdict(False, "`a` first", others=("b < c", "`d`"), help="Look below.")
+    more = "2 more things are wrong: `print(*_.others)` lists them."
+    assert str(verdict).splitlines() == ["✗ Not quite: `a` first", more, "Look below."]
+    folded = "<details><summary>2 more things are wrong</summary><ul><li>b &lt; c</li><li><code>d</code></li></ul>"
+    assert folded in verdict._repr_html_()
+    assert "1 more thing is wrong" in str(Verdict(False, "a", others=("b",)))
+
+
 def luminance(colour):
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
@@ -72,6 +81,20 @@ def check_is_two(candidate):
     if call(candidate).answer() != 2:
         raise Wrong("not `2`")
     return "it is 2"
+
+
+def test_the_hints_are_proposed_from_the_second_failure_in_a_row_on():
+    @check
+    def judge(candidate):
+        if candidate is ...:
+            raise NotYet("not yet")
+        if candidate != 2:
+            raise Wrong("not `2`", ["nor even"])
+        return "it is 2"
+
+    verdicts = [judge(answer) for answer in (1, ..., 1, ..., 2, 1, 1)]
+    assert [verdict.help == HELP for verdict in verdicts] == [False, False, True, False, False, False, True]
+    assert verdicts[2].others == ("nor even",) and verdicts[2].message == "not `2`"
 
 
 def stub(): ...  # fmt: skip

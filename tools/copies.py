@@ -52,10 +52,11 @@ def student_copy(original: dict) -> dict:
 
     Up to the first prediction (a cell tagged `predict`) stored outputs stay. From there on they go, for later cells
     build on earlier answers, down to the table of verdicts; only the pictures of labs stay, so that the page shows what
-    is to come, and what the cells of predict() show, which only ask. A lab between a prediction and the next heading or
-    `reveal` loses its picture, too: the prediction is about that lab. No code cell keeps its number, for the student's
-    kernel has run none. Cells tagged `reveal` are folded until the student wants them. What is for the instructor goes,
-    too: it tells what to conclude. `original` stays as it is.
+    is to come, and what the cells of predict() show, which only ask, and of quiz(), which fold their answers. A lab
+    between a prediction and the next heading or `reveal` loses its picture, too: the prediction is about that lab. No
+    code cell keeps its number, for the student's kernel has run none. Cells tagged `reveal` are folded until the
+    student wants them, and so is the code of a `quiz`. What is for the instructor goes, too: it tells what to conclude.
+    `original` stays as it is.
     """
     fresh = copy.deepcopy(original)
     fresh["cells"] = [cell for cell in fresh["cells"] if not is_note(cell)]
@@ -69,9 +70,9 @@ def student_copy(original: dict) -> dict:
             cell["execution_count"] = None
             if has_tag(cell, "predict"):
                 predicted = about_this = True
-            elif predicted and (about_this or not any(map(is_still, cell["outputs"]))):
+            elif predicted and not has_tag(cell, "quiz") and (about_this or not any(map(is_still, cell["outputs"]))):
                 cell["outputs"] = []
-        if has_tag(cell, "reveal"):
+        if has_tag(cell, "reveal") or has_tag(cell, "quiz"):
             _fold(cell)
     fresh.setdefault("metadata", {})["workshop"] = {"made_from": fingerprint(original)}  # stays when JupyterLab saves
     return fresh

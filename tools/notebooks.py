@@ -16,12 +16,14 @@ TAGS = {
     "setup": "imports and settings, which every other cell may use",
     "predict": "asks for an answer, in text or by predict(); from the first one on, stored outputs give answers away",
     "reveal": "tells what was seen, in text or by seen(): a student's copy folds it until it is wanted",
+    "quiz": "asks a question of knowledge by quiz(): its code, which answers it, is folded, on a slide left out",
     "lab": "shows a lab; its stored output is the lab's still picture",
     "live": "runs for a live deck, too, although it shows no lab",
     "claim": "measures a claim, or is needed to: it runs with any `base_seed`",
     "ladder": "one of the optimizers that 03 builds up step by step, or a tool for them: lent as well",
     "lent": "defines what other sections use, too: lend() gives it to one that starts without this one",
-    "clinic": "a short program with a fault",
+    "clinic": "a short program with a fault, or what is said of it",
+    "clinic-check": "judges a repair of the program before it; the diagnosis follows",
     "exercise-stub": "where the student writes; the cell's metadata name the `exercise`",
     "exercise-check": "judges what the student wrote",
     "exercise-solution": "the solution, folded",
@@ -32,6 +34,7 @@ TAGS = {
 # An output's role stands in its metadata: {"workshop": {"role": …}}. utils.labs.shell and utils.predictions write it.
 STILL = "lab-still"  # the picture of a lab, for a page without a kernel
 QUESTION = "question"  # what predict() asks; what seen() shows is a "result"
+QUIZ = "quiz"  # what quiz() asks
 
 
 class UnknownLesson(LookupError):
@@ -101,8 +104,8 @@ def is_still(output: dict) -> bool:
 
 
 def is_question(output: dict) -> bool:
-    """Whether an output of a code cell is the question of a prediction."""
-    return _role(output) == QUESTION
+    """Whether an output of a code cell is a question: of a prediction, or of a quiz."""
+    return _role(output) in (QUESTION, QUIZ)
 
 
 def _role(output: dict) -> str | None:

@@ -1,19 +1,17 @@
-"""Run what a student wrote: Verdict, Mistake, the decorator `check`, and `call`.
+"""Run what a student wrote: Mistake, the decorator `check`, and `call`.
 
 `call` runs what a student wrote, whatever that is, and leaves the process as it was.
-Longer than two screens, since a check needs all of it: what may go wrong, and the sentence for each.
 """
 
 import ast
 import functools
-import html
 import inspect
 import os
 import re
 import textwrap
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -22,38 +20,11 @@ from utils.internals.errors import in_short, raised_in, text_of
 from utils.internals.process_state import as_it_was
 from utils.internals.running import Stop, run_limited
 from utils.internals.snapshots import same, snapshot
+from utils.verdicts import NotYet, Verdict, Wrong
 
+__all__ = ["Mistake", "NotYet", "Outcome", "Verdict", "Wrong", "call", "check", "has_placeholder", "name_of", "not_yet"]
 
-@dataclass(frozen=True)
-class Verdict:
-    """What a check found: true if passed. `untouched` tells an exercise not yet begun from a mistake.
-
-    The message may hold `code` in backticks and line breaks.
-    """
-
-    passed: bool
-    message: str
-    untouched: bool = False
-
-    def __bool__(self) -> bool:
-        return self.passed
-
-    def __str__(self) -> str:
-        return f"{self._look()[0]} {self.message}"
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        # Words keep the theme's own colour; that of the bar has a contrast of 3 and more on white and on black.
-        mark, colour = self._look()
-        text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(self.message)).replace("\n", "<br>")
-        box = f"border-left: 6px solid {colour}; padding: 0.3em 0.8em"
-        return f'<div style="{box}"><strong>{mark}</strong> {text}</div>'
-
-    def _look(self) -> tuple[str, str]:
-        if self.passed:
-            return "✓ Passed:", "#00875f"
-        return ("○", "#4a7fb5") if self.untouched else ("✗ Not quite:", "#d55e00")
+HELP = "Stuck? Open “Hint 1” below this cell: there are three, and then the solution."
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +39,6 @@ class Mistake:
     name: str
     does: object
     message: str
-
-
-class Wrong(Exception):
-    """A check has found a mistake; its text is the message of the verdict."""
-
-
-class NotYet(Exception):
-    """The student has not started; its text is the message of the verdict."""
 
 
 @dataclass(frozen=True)
@@ -149,14 +112,17 @@ def call(function: Callable, *args, timeout: float = 3.0) -> Outcome:
     return Outcome(value=box.get("value"), changed=_changes(function, before, args))
 
 
-def check(judge: Callable[[object], str]) -> Callable[[object], Verdict]:
+def check(judge: Callable[[object], str], *, help: str = HELP) -> Callable[[object], Verdict]:
     """Turn `judge`, which raises Wrong or returns its praise, into a check, which returns a Verdict and never raises.
 
+    From the second failure in a row on, the verdict says where to find `help`.
     With WORKSHOP_STRICT=1 in the environment a check that is not passed raises AssertionError.
     """
+    failures = 0
 
     @functools.wraps(judge)
     def checked(candidate) -> Verdict:
+        nonlocal failures
         try:
             if name := older_than_its_cell(candidate):
                 raise Wrong(
@@ -169,9 +135,14 @@ def check(judge: Callable[[object], str]) -> Callable[[object], Verdict]:
             verdict = Verdict(False, str(stub), untouched=True)
         except Wrong as wrong:
             begun = not has_placeholder(candidate)
-            verdict = Verdict(False, str(wrong) if begun else not_yet(name_of(candidate)), untouched=not begun)
+            verdict = Verdict(False, str(wrong), others=wrong.others)
+            if not begun:
+                verdict = Verdict(False, not_yet(name_of(candidate)), untouched=True)
         except Exception as error:  # an answer stranger than any that the judge foresaw
             verdict = Verdict(False, f"The check could not read this answer: `{type(error).__name__}: {error}`.")
+        failures = 0 if verdict else failures + (not verdict.untouched)
+        if failures > 1 and not verdict.untouched:
+            verdict = replace(verdict, help=help)
         if not verdict and os.environ.get("WORKSHOP_STRICT") == "1":
             raise AssertionError(verdict.message)
         return verdict

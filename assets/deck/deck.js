@@ -28,7 +28,7 @@ const Deck = (() => {
       }
       if (type === "slide" || type === "subslide" || heading || !found.length) {
         if (heading && heading.tagName <= "H2") chapter = heading.textContent;
-        const first = cell.firstElementChild, asks = first?.matches("p") && first.textContent === first.querySelector("strong")?.textContent;
+        const first = cell.querySelector(":scope > [data-role=quiz] p") ?? cell.firstElementChild, asks = first?.matches("p") && first.textContent === first.querySelector("strong")?.textContent;
         const goesOn = !heading && !asks;
         found.push({ top: type === "slide" || !found.length, heading: heading ?? (goesOn && found.at(-1)?.heading), chapter, blocks: [], notes: [] });
       }
@@ -51,6 +51,7 @@ const Deck = (() => {
       if (child === heading) continue;
       if (child.matches(".deck-code") && folded) continue;
       if (child.matches(".deck-code")) add("code", ...child.children);
+      else if (child.matches("[data-role=quiz]")) quiz(child, add);
       else if (child.matches(".deck-output")) output(child, add);
       else if (child.matches("details")) add("card-block", card(child));
       else if (child.matches("table")) add("table", child);
@@ -108,6 +109,13 @@ const Deck = (() => {
       add("table", ...before, table);
       if (outside.length > before.length) add("text", ...outside.slice(before.length));
     } else add("text-output deck-text", element);
+  }
+
+  // A question with its choices, each folded over what is said of it.
+  function quiz(element, add) {
+    for (const child of [...element.querySelector("p").parentElement.children])
+      if (child.matches("details")) add("card-block", card(child));
+      else add("text", child);
   }
 
   // A folded answer: its summary stands on the slide, the answer comes when it is asked for.

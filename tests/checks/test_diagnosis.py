@@ -65,6 +65,13 @@ def test_every_confusion_is_explained(letter, name):
         assert f"But {letter} shows this: " in verdict.message
 
 
+def test_of_several_confusions_the_first_is_explained_and_the_others_follow():
+    truth = lettered()
+    verdict = check_diagnosis(truth | {"B": truth["C"], "C": truth["B"]})
+    assert "6 of 8 are right. B is not" in verdict.message and "C is not" not in verdict.message
+    assert [other[:8] for other in verdict.others] == ["C is not"]
+
+
 @pytest.mark.parametrize(
     ("answers", "words"),
     [

@@ -63,6 +63,12 @@ def test_wrong_groups_are_told_why(groups, words):
     assert not verdict and words in verdict.message, verdict.message
 
 
+def test_of_several_parameters_in_no_group_the_first_is_told_and_the_others_follow():
+    verdict = check_groups(changed(by_axes, "others = [p for p", "others = [p for p in () for p"))
+    assert verdict.message.startswith("In a conv net `1.weight` is in no group")
+    assert [other.split("`")[1] for other in verdict.others] == ["1.bias", "4.bias"]
+
+
 # ---- accumulation
 
 

@@ -96,6 +96,13 @@ def test_a_wrong_name_is_told_where_the_two_part(letter, name):
     assert not verdict and f"{letter} is not {name}" in verdict.message and f"part at step {part}," in verdict.message
 
 
+def test_of_several_wrong_names_the_first_is_told_and_the_others_follow():
+    verdict = check_which({"A": "SGD", "B": "RMSprop", "C": "SGD"})
+    assert verdict.message.startswith("A is not SGD") and "C is not" not in verdict.message
+    (other,) = verdict.others
+    assert other.startswith("C is not SGD")
+
+
 def test_the_hints_are_true():
     first = {letter: np.diff(trace.path, axis=0)[:2] for letter, trace in mysteries().items()}
     lr = {letter: trace.lr[0] for letter, trace in mysteries().items()}

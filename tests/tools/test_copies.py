@@ -150,6 +150,13 @@ def test_no_stored_output_answers_a_prediction(cells, shown):
     assert all(old["source"] in new["source"] for old, new in zip(seen, copy["cells"], strict=True))
 
 
+def test_a_quick_question_folds_its_code_which_answers_it_and_keeps_its_choices():
+    quick = code()
+    quick["metadata"]["tags"] = ["quiz"]
+    copied = student_copy(notebook(ask(), quick))["cells"][1]
+    assert copied["metadata"]["jupyter"] == {"source_hidden": True} and copied["outputs"] == quick["outputs"] != []
+
+
 def test_what_was_seen_is_folded_until_it_is_wanted():
     told, found, plain = reveal("**What you saw.** It fell."), code(), code()
     found["metadata"]["tags"] = ["reveal"]

@@ -1,6 +1,7 @@
 """The checks of the exercises: each runs the answer beside torch.optim and says where the two part, and why.
 
 concepts, stable_lr, resume, built_in, which_optimizer, custom, schedulers, practice, diagnosis    checks, by subject
+clinics, clinic_classes, clinic_experiments    of the bug clinics: is the fault gone, and which was it?
 examiner             check_optimizer(): an optimizer of one's own beside a reference
 paths                the points that an optimizer visits, compared step by step
 update_rules         momentum, Adam and their relatives in parts; the known mistakes replace some of them and stand in
@@ -27,6 +28,9 @@ _PLACES = {
     "examiner": ("check_optimizer",),
     "schedulers": ("check_multistep", "check_schedule", "check_target", "check_warm_up_cosine"),
     "practice": ("check_accumulate", "check_groups", "check_recipe"),
+    "clinics": ("check_clipping", "check_fresh", "check_log", "check_moves", "check_words"),
+    "clinic_classes": ("check_borrowed", "check_repaired"),
+    "clinic_experiments": ("check_contest", "check_plan", "check_plateau"),
     "diagnosis": ("check_diagnosis", "check_reproduced"),
 }
 _MODULES = {name: module for module, names in _PLACES.items() for name in names}

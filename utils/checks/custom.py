@@ -129,7 +129,7 @@ def _judge(candidate, reference: Callable, settings: list[dict], *, mistakes: It
     `mistakes` replace methods of `reference`, which is then a class. Where the values differ, the first that explains
     them is named; what the examiner itself found stands below.
     """
-    _judge_kind(candidate)
+    judge_kind(candidate)
     card = ""
     for number, options in enumerate(settings, start=1):
         try:
@@ -139,11 +139,11 @@ def _judge(candidate, reference: Callable, settings: list[dict], *, mistakes: It
             found = f"With {shown}: {wrong}"
             seen = settings[:number]
             named = [m for m in mistakes if isinstance(wrong, Differs) and _makes(candidate, m, reference, seen)][:1]
-            raise Wrong("\n".join([*(mistake.message for mistake in named), found])) from None
+            raise Wrong("\n".join([*(mistake.message for mistake in named), found]), wrong.others) from None
     return f"with each of {len(settings)} settings {card}"
 
 
-def _judge_kind(candidate) -> None:
+def judge_kind(candidate) -> None:
     """Raise Wrong if this is no class of an optimizer, NotYet if it is one that is not written yet."""
     if candidate is ...:
         raise NotYet(not_yet("your answer"))

@@ -32,10 +32,15 @@ def check_diagnosis(candidate: dict) -> str:
     wrong = [letter for letter in truth if answers[letter] != truth[letter]]
     if not wrong:
         return "all eight. In real life the signals are the same; only the letters are missing."
-    letter = wrong[0]
-    raise Wrong(
-        f"{8 - len(wrong)} of 8 are right. {letter} is not “{answers[letter]}”. There you would see that "
-        f"{MISTAKES[answers[letter]].message}.\nBut {letter} shows this: {told(spoiled(truth[letter]))}."
+    first, *others = [_not_so(letter, answers[letter], truth[letter]) for letter in wrong]
+    raise Wrong(f"{8 - len(wrong)} of 8 are right. {first}", others)
+
+
+def _not_so(letter: str, answer: str, truth: str) -> str:
+    """What would be seen if the answer were right, and what is."""
+    return (
+        f"{letter} is not “{answer}”. There you would see that {MISTAKES[answer].message}.\n"
+        f"But {letter} shows this: {told(spoiled(truth))}."
     )
 
 

@@ -3,7 +3,7 @@
 Longer than two screens by the answers that go wrong.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from operator import methodcaller
 
 import torch
@@ -52,24 +52,27 @@ def check_groups(candidate: Callable) -> str:
                     name = names.get(id(p), "a tensor")
                     raise Wrong(f"In {where} `{name}` is in the groups twice: an optimizer refuses that.")
                 seen[id(p)] = group["weight_decay"]
-        _judge_groups(where, model, names, seen)
+        if problems := list(_problems(where, model, names, seen)):
+            raise Wrong(problems[0], problems[1:])
         optim.AdamW(groups, lr=0.1)
     return "each parameter is in one group; matrices, kernels and embeddings decay, biases and norms do not."
 
 
-def _judge_groups(where: str, model: nn.Module, names: dict, seen: dict) -> None:
-    if missing := [name for key, name in names.items() if key not in seen]:
-        raise Wrong(f"In {where} `{missing[0]}` is in no group: the optimizer would never move it.")
+def _problems(where: str, model: nn.Module, names: dict, seen: dict) -> Iterator[str]:
+    """What is wrong with a model's groups, a sentence for each parameter; those in no group come first."""
+    for key, name in names.items():
+        if key not in seen:
+            yield f"In {where} `{name}` is in no group: the optimizer would never move it."
     for p in model.parameters():
-        name, decay = names[id(p)], seen[id(p)]
+        name, decay = names[id(p)], seen.get(id(p))
+        if decay is None:
+            continue
         if p.ndim > 1 and decay != _DECAY:
-            raise Wrong(
-                f"In {where} `{name}`, of shape {tuple(p.shape)}, has weight decay {decay}: weights should decay."
-            )
+            yield f"In {where} `{name}`, of shape {tuple(p.shape)}, has weight decay {decay}: weights should decay."
         if p.ndim <= 1 and decay != 0:
             layer = model.get_submodule(name.rpartition(".")[0])
             hint = "Its name ends in `weight`, but it is the scale of a norm. " if name.endswith("weight") else ""
-            raise Wrong(
+            yield (
                 f"In {where} `{name}` of {type(layer).__name__} has weight decay {decay}. {hint}What have biases and "
                 "norms in common that matrices and kernels have not?"
             )

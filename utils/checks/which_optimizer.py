@@ -121,17 +121,22 @@ def check_which(candidate) -> str:
     for letter, answer in candidate.items():
         if not isinstance(answer, str) or answer.strip().lower() not in known:
             raise Wrong(f"{letter}: `{answer}` is none of the six that may have done it: {', '.join(CANDIDATES)}.")
-    for letter, (truth, lr) in _MYSTERIES.items():
-        named = known[candidate[letter].strip().lower()]
-        if named == truth:
-            continue
-        true, other = (np.diff(_replay(name, lr, name).path, axis=0) for name in (truth, named))
-        step = int(np.flatnonzero(~np.isclose(true, other).all(axis=1))[0])
-        raise Wrong(
-            f"{letter} is not {named}: with lr {lr} they part at step {step + 1}, where {named} moves by "
-            f"{_move(other[step])} and {letter} by {_move(true[step])}.\n{_HINTS[letter]}"
-        )
+    named = {letter: known[answer.strip().lower()] for letter, answer in candidate.items()}
+    wrong = [_not_by(letter, named[letter]) for letter, (truth, _) in _MYSTERIES.items() if named[letter] != truth]
+    if wrong:
+        raise Wrong(wrong[0], wrong[1:])
     return "each of the three, run again, leaves its trace to the last bit."
+
+
+def _not_by(letter: str, named: str) -> str:
+    """Where the trace of this letter parts from that of the optimizer that was named."""
+    truth, lr = _MYSTERIES[letter]
+    true, other = (np.diff(_replay(name, lr, name).path, axis=0) for name in (truth, named))
+    step = int(np.flatnonzero(~np.isclose(true, other).all(axis=1))[0])
+    return (
+        f"{letter} is not {named}: with lr {lr} they part at step {step + 1}, where {named} moves by "
+        f"{_move(other[step])} and {letter} by {_move(true[step])}.\n{_HINTS[letter]}"
+    )
 
 
 def _move(step: np.ndarray) -> str:

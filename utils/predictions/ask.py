@@ -36,18 +36,30 @@ class Choices(anywidget.AnyWidget):
 
 
 class Ask(ipywidgets.VBox):
-    """Controls for a question. `keep` is called with the answer at each press and returns what to say of it."""
+    """Controls for a question. `keep` is called with the answer at each press and returns what to say of it, as HTML.
 
-    def __init__(self, question: Question, keep: Callable[[Answer], str], *, before: Answer | None = None):
+    before   the answer that was given earlier
+    noted    what to say of it, as HTML
+    """
+
+    def __init__(
+        self,
+        question: Question,
+        keep: Callable[[Answer], str],
+        *,
+        before: Answer | None = None,
+        head: str = "Predict:",
+        button: str = BUTTON,
+        noted: str = "",
+    ):
         self.question, self._keep = question, keep
         self.controls = {ONE: _choices, SEVERAL: _choices, NUMBER: _field, ORDER: _places}[question.kind](
             question, before
         )
-        self.button = ipywidgets.Button(description=BUTTON, layout={"width": "auto"})
+        self.button = ipywidgets.Button(description=button, layout={"width": "auto"})
         self.button.on_click(lambda _button: self._press())
-        noted = "" if before is None else f"Your prediction so far: {question.shown(before)}."
-        self.status = ipywidgets.HTML(html.escape(noted))
-        text = f"<style>{LOOK}</style><b>Predict:</b> {_markup(question.text)}"
+        self.status = ipywidgets.HTML(noted)
+        text = f"<style>{LOOK}</style>" + f"<b>{head}</b> {markup(question.text)}".removeprefix("<b></b> ")
         super().__init__([ipywidgets.HTMLMath(text), *self.controls, ipywidgets.HBox([self.button, self.status])])
         self.add_class("workshop-predict")
 
@@ -66,7 +78,7 @@ class Ask(ipywidgets.VBox):
         except ValueError as reason:
             self.status.value = html.escape(str(reason))
             return
-        self.status.value = html.escape(self._keep(answer))
+        self.status.value = self._keep(answer)
 
     def _chosen(self) -> Answer:
         """The answer that the controls show. Raises ValueError with what is lacking, to be said to the student."""
@@ -111,7 +123,7 @@ def _place(n: int) -> str:
     return f"{n}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(n, 'th') }"
 
 
-def _markup(text: str) -> str:
+def markup(text: str) -> str:
     """The question as HTML: `code` and *emphasis* as in Markdown; formulas are left to the page."""
     text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
     return re.sub(r"\*([^*\s][^*]*)\*", r"<em>\1</em>", text)

@@ -1,7 +1,8 @@
 """Page: what one notebook has asked and seen. `predict`, `seen` and `predictions` of a lesson are its methods."""
 
+import html
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath
 
 from IPython.display import display
@@ -58,7 +59,8 @@ class Page:
                 "changed this one, restart the kernel"
             )
         before, _late = self._answer_to(asked)
-        widget = self.widgets[name] = Ask(asked, lambda answer: self._keep(asked, answer), before=before)
+        noted = "" if before is None else f"Your prediction so far: {html.escape(asked.shown(before))}."
+        widget = self.widgets[name] = Ask(asked, self._kept(asked), before=before, noted=noted)
         # By the name and the choices a deck could bring a count of the room's answers.
         seam = {"role": QUESTION, "name": name, "kind": kind, "choices": list(labels)}
         bundle = {**widget._repr_mimebundle_(), "text/markdown": tell.question(asked), "text/plain": NO_KERNEL}
@@ -113,6 +115,9 @@ class Page:
         head = f"You predicted {made} of {len(rows)} and were right in {right}." if self.journal.is_students else ""
         table = tell.table(rows, answers=self.journal.is_students)
         _show(f"{head}\n\n{table}".strip() if rows else "Nothing was asked yet.", "")
+
+    def _kept(self, asked: Question) -> Callable[[Answer], str]:
+        return lambda answer: html.escape(self._keep(asked, answer))
 
     def _keep(self, asked: Question, answer: Answer) -> str:
         """Note an answer, and return what to say of it."""

@@ -291,6 +291,15 @@ def test_what_predict_asks_is_on_a_slide_as_text_and_the_answer_comes_later(deck
     assert not [each for each in code if "predict(" in each or "seen(" in each]  # nor the sentences in it
 
 
+def test_a_quick_question_is_on_a_slide_with_its_choices_as_cards_and_without_its_code(decks):
+    deck = decks("02b")
+    asked = [cell for cell in deck.notebook.cells if has_tag(cell, "quiz")]
+    cards = deck.page.locator(".slides .deck-card:has(.deck-body-of.fragment)")
+    choices = [choice for cell in asked for choice in cell.outputs[0].metadata.workshop.choices]
+    assert choices and cards.locator(".deck-summary").all_text_contents() == choices
+    assert "quiz(" not in deck.page.locator(".slides").inner_html()
+
+
 def test_the_lab_moves_without_a_kernel(deck):
     labs_there = [cell for cell in deck.notebook.cells if has_tag(cell, "lab")]
     sliders = deck.page.locator(".slides .deck-frames")

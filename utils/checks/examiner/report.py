@@ -67,15 +67,16 @@ def _difference(tried: Attempt, truth: Attempt, k: int, i: int) -> str:
 
 
 def report(points: list[Point], reason: Callable[[Point], str]) -> str:
-    """The report card; raises Wrong with it if something failed, and Differs where that is a difference."""
+    """The report card; raises Wrong with it if something failed, and Differs where that is a difference.
+
+    Only the first failure is explained: those after it often have its cause, and are the exception's `others`.
+    """
     examined = [point for point in points if not point.skipped]
     failed = [point for point in examined if point.failure]
     passed = [point for point in examined if not point.failure]
     lines = [f"{len(passed) if failed else 'all'} {'of ' if failed else ''}{len(examined)} points."]
     if failed:
         lines.append(f"✗ {failed[0].name}: {failed[0].failure} {reason(failed[0])}".rstrip())
-    if failed[1:]:
-        lines.append("✗ after that also: " + " · ".join(point.name for point in failed[1:]))
     for part in dict.fromkeys(point.part for point in passed):
         names = [point.name for point in passed if point.part == part]
         # Beside what is wrong their names would be a wall of words, and they all stand on the card that is passed.
@@ -84,5 +85,6 @@ def report(points: list[Point], reason: Callable[[Point], str]) -> str:
         lines.append(f"– not examined, since {why}: " + " · ".join(p.name for p in points if p.skipped == why))
     card = "\n".join(lines)
     if failed:
-        raise Differs(card) if failed[0].differs else Wrong(card)
+        others = [f"{point.name}: {point.failure}" for point in failed[1:]]
+        raise (Differs if failed[0].differs else Wrong)(card, others)
     return card

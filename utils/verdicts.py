@@ -1,0 +1,67 @@
+"""What a check says: Verdict, and the exceptions by which a check comes to one.
+
+On a page the rest of what went wrong is folded below the first: what is told first is what to mend first.
+"""
+
+import html
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found: true if passed. `untouched` tells an exercise not yet begun from a mistake.
+
+    others    what else is wrong, a sentence each: shown on demand
+    help      where the student finds help, or empty
+    The texts may hold `code` in backticks and line breaks.
+    """
+
+    passed: bool
+    message: str
+    untouched: bool = False
+    others: tuple[str, ...] = ()
+    help: str = ""
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __str__(self) -> str:
+        more = f"{self._count()}: `print(*_.others)` lists them." if self.others else ""
+        return "\n".join(filter(None, [f"{self._look()[0]} {self.message}", more, self.help]))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        # Words keep the theme's own colour; that of the bar has a contrast of 3 and more on white and on black.
+        mark, colour = self._look()
+        box = f"border-left: 6px solid {colour}; padding: 0.3em 0.8em"
+        listed = "".join(f"<li>{_markup(other)}</li>" for other in self.others)
+        more = f"<details><summary>{self._count()}</summary><ul>{listed}</ul></details>" if self.others else ""
+        help = f"<div>{_markup(self.help)}</div>" if self.help else ""
+        return f'<div style="{box}"><strong>{mark}</strong> {_markup(self.message)}{more}{help}</div>'
+
+    def _look(self) -> tuple[str, str]:
+        if self.passed:
+            return "✓ Passed:", "#00875f"
+        return ("○", "#4a7fb5") if self.untouched else ("✗ Not quite:", "#d55e00")
+
+    def _count(self) -> str:
+        return f"{len(self.others)} more {'thing is' if len(self.others) == 1 else 'things are'} wrong"
+
+
+def _markup(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text)).replace("\n", "<br>")
+
+
+class Wrong(Exception):
+    """A check has found a mistake; its text is the message of the verdict. `others` say what else is wrong."""
+
+    def __init__(self, message: str, others: Iterable[str] = ()):
+        super().__init__(message)
+        self.others = tuple(others)
+
+
+class NotYet(Exception):
+    """The student has not started; its text is the message of the verdict."""
