@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import torch
 
+from utils import progress
 from utils.internals.cells import older_than_its_cell
 from utils.internals.errors import in_short, raised_in, text_of
 from utils.internals.process_state import as_it_was
@@ -165,6 +166,7 @@ def check(judge: Callable[[object], str]) -> Callable[[object], Verdict]:
                 )
             with torch.enable_grad():
                 verdict = Verdict(True, judge(candidate))
+            progress.mine.note("exercises", checked.__name__, said=verdict.message)
         except NotYet as stub:
             verdict = Verdict(False, str(stub), untouched=True)
         except Wrong as wrong:
