@@ -248,10 +248,27 @@ def test_the_table_at_the_end(shown, students, tmp_path):
         ["The third?", "–", "not yet", ""],
     ]
     original = Page(Journal(tmp_path))
+    original.predictions()
+    assert text(shown) == "Nothing was asked yet."
     ask(original)
     original.seen("edge-lr", 0.18, WHY)
     original.predictions()
     assert text(shown).splitlines()[2].split("|")[1:3] == [" Which lr ends lowest? ", " 0.18       "]
+
+
+def test_the_table_says_what_else_is_done_and_what_became_of_the_file(shown, students, monkeypatch):
+    monkeypatch.setattr(pages, "closing_line", lambda journal, asked: f"Exercises of {journal.lesson}, {asked}.")
+    page = Page(Journal(students, lesson="01"))
+    page.predictions()
+    assert text(shown) == "Nothing was asked yet. Exercises of 01, set()."
+    (students / "answers.json").write_text("{")
+    page.journal.note("exercises", "check_resume")
+    ask(page)
+    page.predictions()
+    head = text(shown).splitlines()[0]
+    assert head.startswith(
+        "You predicted 0 of 1 and were right in 0. Exercises of 01, {'edge-lr'}. my-work/answers.json"
+    )
 
 
 def test_the_lesson_is_read_from_the_name_of_the_session(monkeypatch, tmp_path):

@@ -9,6 +9,7 @@ from utils.predictions import tell
 from utils.predictions.ask import Ask
 from utils.predictions.question import NUMBER, ONE, Answer, Question, label
 from utils.progress import Journal
+from utils.progress.standing import closing_line
 
 # An output's role stands in its metadata; the slides know it by that.
 QUESTION, RESULT = "question", "result"
@@ -94,7 +95,7 @@ class Page:
         _show(text, name)
 
     def predictions(self) -> None:
-        """Show every prediction of this notebook beside what was measured."""
+        """Show every prediction of this notebook beside what was measured, and what else is done of it."""
         rows, made, right = [], 0, 0
         for name, asked in self._questions.items():
             answer, late = self._answer_to(asked)
@@ -109,7 +110,9 @@ class Page:
             rows.append([asked.text, you, measured, "" if None in (answer, result) or late else "✓" if good else "✗"])
         head = f"You predicted {made} of {len(rows)} and were right in {right}." if self.journal.is_students else ""
         table = tell.table(rows, answers=self.journal.is_students)
-        _show(f"{head}\n\n{table}".strip() if rows else "Nothing was asked yet.", "")
+        done = closing_line(self.journal, set(self._questions)) if self.journal.is_students else ""
+        head = " ".join(filter(None, [head if rows else "Nothing was asked yet.", done, self.journal.tell()]))
+        _show(f"{head}\n\n{table}".strip() if rows else head, "")
 
     def _keep(self, asked: Question, answer: Answer) -> str:
         """Note an answer, and return what to say of it."""

@@ -36,11 +36,13 @@ LISTS = ("answers", "results", "exercises", "goals", "boards")
 class Journal:
     """The entries of one kernel, and of the file if the folder is a student's.
 
+    folder    where the kernel began
     lesson    the notebook's number, such as "01"; by default from the name that Jupyter tells its kernels, else empty
     trouble   the sentence that says why the last write failed; else empty
     """
 
     def __init__(self, folder: Path, *, lesson: str | None = None):
+        self.folder = folder
         self.path = folder / FILE if folder.name == FOLDER else None
         self.lesson = _lesson() if lesson is None else lesson
         self.trouble = self._damage = ""
@@ -52,6 +54,12 @@ class Journal:
     def is_students(self) -> bool:
         """Whether this is the folder of a student's copies."""
         return self.path is not None
+
+    @property
+    def lessons_folder(self) -> Path:
+        """Where the lessons are as the workshop wrote them, or, if that is unknown, the copies of them."""
+        originals = self.folder.parent / "notebooks"
+        return originals if self.is_students and originals.is_dir() else self.folder
 
     def add(self, kind: str, **entry) -> None:
         """Append an entry to one of the LISTS, with the time, and store it; `trouble` says if that failed."""
