@@ -261,6 +261,8 @@ def test_the_table_says_what_else_is_done_and_what_became_of_the_file(shown, stu
     page = Page(Journal(students, lesson="01"))
     page.predictions()
     assert text(shown) == "Nothing was asked yet. Exercises of 01, set()."
+    Page(Journal(students.parent)).predictions()
+    assert text(shown) == "Nothing was asked yet."
     (students / "answers.json").write_text("{")
     page.journal.note("exercises", "check_resume")
     ask(page)
