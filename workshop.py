@@ -1,6 +1,6 @@
 """One command makes the environment of the workshop and starts what you ask for.
 
-    python3 workshop.py lab [NUMBER] [-- jupyter arguments]     open your copy of a lesson: the first, or lab 02
+    python3 workshop.py lab [NUMBER] [-- jupyter arguments]     open your copy of a lesson: lab 02; else the last one
     python3 workshop.py lab NUMBER --fresh|--live|--originals   a new copy, the old one stays | to code live | original
     python3 workshop.py present NUMBER                          show a lesson as live slides, on which the labs work
     python3 workshop.py slides [NUMBER ...]                     write the slides into files that need no network
@@ -41,7 +41,7 @@ class Trouble(Exception):
 def lab(words, extra):
     from tools.notebooks import UnknownLesson, find
 
-    options = [word for word in words if word in COPY_OPTIONS]
+    options = [word for word in words if word in COPY_OPTIONS] if words else ["--resume"]
     words = [word for word in words if word not in options]
     unknown = next((word for word in words if word.startswith("-")), None)
     if unknown:

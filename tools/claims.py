@@ -19,8 +19,9 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
 # What a claim may use: settings, the optimizers of 03, other such cells; and predict(), which holds what seen() is told
 # of the measured answer to its choices.
 NEEDED = ("setup", "ladder", "claim", "predict")
-# How a claim comes out is not their business: what asks and shows, and what asks IPython about the cells of a student.
-DECIDE_NOTHING = ("predictions", "internals.cells")
+# How a claim comes out is not their business: what asks and shows, what remembers what a student did, and what asks
+# IPython about the cells of a student.
+DECIDE_NOTHING = ("predictions", "progress", "internals.cells")
 
 
 def code_cells(lesson: Path) -> list[dict]:

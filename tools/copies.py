@@ -1,8 +1,9 @@
 """The student's own copies of the notebooks, and JupyterLab on them: what `workshop.py lab` runs.
 
-    python -m tools.copies [NOTEBOOK [--fresh | --live | --originals] [-- jupyter arguments]]
+    python -m tools.copies [NOTEBOOK [--fresh | --live | --originals | --resume] [-- jupyter arguments]]
 
-Without NOTEBOOK it makes the copies and no more.
+Without NOTEBOOK it makes the copies and no more. With --resume it opens the one worked in last, and NOTEBOOK if there
+is none.
 
 Students write into notebooks, and so does an update of the workshop. So `my-work/` holds a copy of every notebook, made
 when there is none, under the same name: links between notebooks lead from copy to copy, and `../assets` is where it
@@ -24,7 +25,7 @@ import re
 import runpy
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tools.notebooks import has_tag, is_note, is_still, lessons, number_of
@@ -164,6 +165,20 @@ def prepare_live(stem: str, *, root: Path = ROOT) -> Path:
             return next(path for path in dated(own, "live-") if place(finished, path))
 
 
+def last_run(root: Path = ROOT) -> str | None:
+    """The stem of the notebook whose copy was saved last, of those in which a cell was run; None if there is none.
+
+    A copy that is being saved at this moment is passed over: JupyterLab is open, and so is that copy.
+    """
+    ran = []
+    for path in lessons(root / ORIGINALS):
+        own = root / COPIES / path.name
+        with suppress(OSError, ValueError):
+            if any(cell.get("execution_count") for cell in read(own)["cells"]):
+                ran.append((own.stat().st_mtime_ns, own.stem))
+    return max(ran)[1] if ran else None
+
+
 @contextmanager
 def _disk_trouble_told(root: Path) -> Iterator[None]:
     """Within this block there is a folder for the copies, and an OSError becomes a CopyTrouble."""
@@ -214,7 +229,12 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     wanted = _options(arguments[:cut])
+    worked_in = last_run(root) if wanted.resume else None
+    wanted.notebook = worked_in or wanted.notebook
     file = f"{ORIGINALS if wanted.originals else COPIES}/{wanted.notebook}.ipynb"
+    if wanted.resume:
+        why = "where you last ran a cell; `lab 00` opens the first lesson" if worked_in else "for you have run none yet"
+        print(f"Opening {file}, {why}.", flush=True)
     try:
         if wanted.live:
             file = f"{COPIES}/{prepare_live(wanted.notebook, root=root).name}"
@@ -243,8 +263,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     which.add_argument("--fresh", action="store_true", help="put the present copy aside under a dated name")
     which.add_argument("--live", action="store_true", help="one more copy, dated, for live coding")
     which.add_argument("--originals", action="store_true", help="open the workshop's own notebook, make no copies")
+    which.add_argument("--resume", action="store_true", help="open the one worked in last, if there is one")
     wanted = parser.parse_args(arguments)
-    if not wanted.notebook and (wanted.fresh or wanted.live or wanted.originals):
+    if not wanted.notebook and (wanted.fresh or wanted.live or wanted.originals or wanted.resume):
         parser.error("which notebook?")
     return wanted
 

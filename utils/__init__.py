@@ -13,8 +13,8 @@ verdicts     Verdict: what a check says
 machine      is this machine ready for the workshop?
 
 Behind the doors: labs (sliders around a plot that moves), predictions (asked before, shown beside what was measured),
-checks (of the exercises), practice (what notebooks 04a to 05b train, store and score), reference (tables written by
-the installed torch).
+progress (what a student has done is remembered), checks (of the exercises), practice (what notebooks 04a to 05b train,
+store and score), reference (tables written by the installed torch).
 
 Imports run one way: labs → reference → plots, checks → practice, training, sweeps, descent → the others. Nothing here
 imports `tools`, which the launcher runs. import-linter holds the layers, see pyproject.toml.

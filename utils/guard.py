@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from utils import progress
 from utils.internals.cells import older_than_its_cell
 from utils.internals.errors import in_short, raised_in, text_of
 from utils.internals.process_state import as_it_was
@@ -131,6 +132,7 @@ def check(judge: Callable[[object], str], *, help: str = HELP) -> Callable[[obje
                 )
             with torch.enable_grad():
                 verdict = Verdict(True, judge(candidate))
+            progress.mine.note("exercises", checked.__name__, said=verdict.message)
         except NotYet as stub:
             verdict = Verdict(False, str(stub), untouched=True)
         except Wrong as wrong:

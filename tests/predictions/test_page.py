@@ -6,6 +6,7 @@ import pytest
 
 from utils.predictions import page as pages
 from utils.predictions.page import Page
+from utils.progress import Journal
 
 LRS = [0.02, 0.18, 0.195]
 WHY = {0.02: "It is safe, and slow.", 0.195: "It goes further, and swings."}
@@ -47,7 +48,7 @@ def stored(folder, kind="answers"):
 
 
 def test_the_question_is_a_widget_and_a_text(shown, tmp_path):
-    ask(Page(tmp_path))
+    ask(Page(Journal(tmp_path)))
     data, role = shown[0]
     assert role == "question" and "application/vnd.jupyter.widget-view+json" in data
     assert data["text/markdown"] == "**Predict:** Which lr ends lowest?\n\n- 0.02\n- 0.18\n- 0.195"
@@ -65,7 +66,7 @@ def test_a_live_deck_shows_the_text_also_after_all_cells_have_run(tmp_path, monk
         "display",
         lambda data, metadata, raw: outputs.append(new_output("display_data", data, metadata=metadata)),
     )
-    ask(Page(tmp_path))
+    ask(Page(Journal(tmp_path)))
     cell = new_code_cell("predict(…)", id="asks", metadata={"tags": ["predict"]}, outputs=outputs)
     deck = {"title": "", "style": "", "script": "", "links": "", "live": {}}
     page = live_page(new_notebook(cells=[cell]), tmp_path, deck)
@@ -75,7 +76,7 @@ def test_a_live_deck_shows_the_text_also_after_all_cells_have_run(tmp_path, monk
 
 
 def test_an_answer_stands_beside_what_was_measured(shown, students):
-    page = Page(students, lesson="01")
+    page = Page(Journal(students, lesson="01"))
     assert press(ask(page), "0.195") == "Noted: 0.195."
     (entry,) = stored(students)
     assert entry.pop("time") and entry == {
@@ -88,14 +89,14 @@ def test_an_answer_stands_beside_what_was_measured(shown, students):
 
 
 def test_a_right_answer_is_praised(shown, students):
-    page = Page(students)
+    page = Page(Journal(students))
     press(ask(page), "0.18")
     page.seen("edge-lr", 0.18, WHY)
     assert text(shown) == "✓ **You: 0.18. Measured: 0.18.** You were right."
 
 
 def test_the_last_answer_before_the_result_counts_and_one_after_it_is_kept_as_a_second(shown, students):
-    page = Page(students)
+    page = Page(Journal(students))
     widget = ask(page)
     press(widget, "0.02")
     press(widget, "0.195")
@@ -110,7 +111,7 @@ def test_the_last_answer_before_the_result_counts_and_one_after_it_is_kept_as_a_
 
 
 def test_whoever_answers_only_after_the_result_is_told_so(shown, students):
-    page = Page(students)
+    page = Page(Journal(students))
     widget = ask(page)
     page.seen("edge-lr", 0.18, WHY)
     press(widget, "0.18")
@@ -119,10 +120,10 @@ def test_whoever_answers_only_after_the_result_is_told_so(shown, students):
 
 
 def test_another_kernel_finds_the_answer_and_knows_that_the_result_was_seen(shown, students):
-    first = Page(students)
+    first = Page(Journal(students))
     press(ask(first), "0.195")
     first.seen("edge-lr", 0.18, WHY)
-    second = Page(students)
+    second = Page(Journal(students))
     widget = ask(second)
     assert widget.controls[0].chosen == ["0.195"] and "0.195" in widget.status.value
     assert "still counts" in press(widget, "0.18")
@@ -131,7 +132,7 @@ def test_another_kernel_finds_the_answer_and_knows_that_the_result_was_seen(show
 
 
 def test_without_a_prediction_it_is_said_once_and_nothing_blocks(shown, students):
-    page = Page(students)
+    page = Page(Journal(students))
     ask(page)
     page.predict("other", "How many?", unit="steps")
     page.seen("edge-lr", 0.18, WHY)
@@ -141,7 +142,7 @@ def test_without_a_prediction_it_is_said_once_and_nothing_blocks(shown, students
 
 
 def test_in_the_originals_every_wrong_choice_is_answered_and_nothing_is_written(shown, tmp_path):
-    page = Page(tmp_path)
+    page = Page(Journal(tmp_path))
     ask(page)
     page.seen("edge-lr", 0.18, WHY)
     assert text(shown) == (
@@ -152,25 +153,25 @@ def test_in_the_originals_every_wrong_choice_is_answered_and_nothing_is_written(
 
 
 def test_what_is_measured_must_be_offered_but_a_student_may_change_the_experiment(shown, tmp_path, students):
-    page = Page(tmp_path)
+    page = Page(Journal(tmp_path))
     ask(page)
     with pytest.raises(ValueError, match=r"0\.3 is none of them: add it to the choices"):
         page.seen("edge-lr", 0.3, WHY)
-    own = Page(students)
+    own = Page(Journal(students))
     ask(own)
     own.seen("edge-lr", 0.3, WHY)
     assert text(shown) == f"**Measured: 0.3.** {pages.tell.CHANGED}"
 
 
 def test_a_result_without_its_question_says_what_to_run(shown, students, tmp_path):
-    Page(students).seen("edge-lr", {0.18: True, 0.02: False}, WHY)
+    Page(Journal(students)).seen("edge-lr", {0.18: True, 0.02: False}, WHY)
     assert text(shown) == f"**Measured: 0.18.** {pages.tell.NOT_ASKED}"
-    Page(tmp_path).seen("edge-lr", 0.18, WHY)
+    Page(Journal(tmp_path)).seen("edge-lr", 0.18, WHY)
     assert text(shown) == "**Measured: 0.18.**"
 
 
 def test_a_name_asks_one_thing(shown, tmp_path):
-    page = Page(tmp_path)
+    page = Page(Journal(tmp_path))
     ask(page)
     ask(page)  # the same cell again
     with pytest.raises(ValueError, match="'edge-lr' already asks: Which lr ends lowest"):
@@ -178,7 +179,7 @@ def test_a_name_asks_one_thing(shown, tmp_path):
 
 
 def test_several_a_number_and_an_order_are_answered_too(shown, students):
-    page = Page(students)
+    page = Page(Journal(students))
     page.predict("which", "Which ones?", ["a", "b", "c"], kind="several")
     page.predict("steps", "How many?", unit="steps", within=2)
     page.predict("order", "Fastest first?", ["a", "b", "c"], kind="order")
@@ -192,7 +193,7 @@ def test_several_a_number_and_an_order_are_answered_too(shown, students):
     assert text(shown) == "✗ **You: 150 steps. Measured: 301 steps.** It creeps."
     page.seen("order", ["a", "b", "c"], "Count the steps.")
     assert text(shown) == "✗ **You: b → a → c. Measured: a → b → c.** Count the steps."
-    again = Page(students)
+    again = Page(Journal(students))
     again.predict("which", "Which ones?", ["a", "b", "c"], kind="several")
     again.predict("steps", "How many?", unit="steps", within=2)
     again.predict("order", "Fastest first?", ["a", "b", "c"], kind="order")
@@ -215,21 +216,21 @@ def test_several_a_number_and_an_order_are_answered_too(shown, students):
     ],
 )
 def test_half_an_answer_is_not_kept(shown, students, choices, kind, chosen, said):
-    page = Page(students)
+    page = Page(Journal(students))
     page.predict("name", "What?", choices, kind=kind)
     assert press(page.widgets["name"], *chosen) == said
     assert not (students / "answers.json").exists()
 
 
 def test_an_answer_that_the_lesson_no_longer_offers_is_not_chosen(shown, students):
-    press(ask(Page(students)), "0.195")
-    page = Page(students)
+    press(ask(Page(Journal(students))), "0.195")
+    page = Page(Journal(students))
     page.predict("edge-lr", "Which lr ends lowest?", [0.02, 0.18, 0.21])
     assert page.widgets["edge-lr"].controls[0].chosen == []
 
 
 def test_the_table_at_the_end(shown, students, tmp_path):
-    page = Page(students)
+    page = Page(Journal(students))
     page.predictions()
     assert text(shown) == "Nothing was asked yet."
     press(ask(page), "0.18")
@@ -246,15 +247,34 @@ def test_the_table_at_the_end(shown, students, tmp_path):
         ["The second?", "a", "b", "✗"],
         ["The third?", "–", "not yet", ""],
     ]
-    original = Page(tmp_path)
+    original = Page(Journal(tmp_path))
+    original.predictions()
+    assert text(shown) == "Nothing was asked yet."
     ask(original)
     original.seen("edge-lr", 0.18, WHY)
     original.predictions()
     assert text(shown).splitlines()[2].split("|")[1:3] == [" Which lr ends lowest? ", " 0.18       "]
 
 
+def test_the_table_says_what_else_is_done_and_what_became_of_the_file(shown, students, monkeypatch):
+    monkeypatch.setattr(pages, "closing_line", lambda journal, asked: f"Exercises of {journal.lesson}, {asked}.")
+    page = Page(Journal(students, lesson="01"))
+    page.predictions()
+    assert text(shown) == "Nothing was asked yet. Exercises of 01, set()."
+    Page(Journal(students.parent)).predictions()
+    assert text(shown) == "Nothing was asked yet."
+    (students / "answers.json").write_text("{")
+    page.journal.note("exercises", "check_resume")
+    ask(page)
+    page.predictions()
+    head = text(shown).splitlines()[0]
+    assert head.startswith(
+        "You predicted 0 of 1 and were right in 0. Exercises of 01, {'edge-lr'}. my-work/answers.json"
+    )
+
+
 def test_the_lesson_is_read_from_the_name_of_the_session(monkeypatch, tmp_path):
     monkeypatch.setenv("JPY_SESSION_NAME", "my-work/02a-built-in-optimizers.ipynb")
-    assert Page(tmp_path).lesson == "02a"
+    assert Journal(tmp_path).lesson == "02a"
     monkeypatch.delenv("JPY_SESSION_NAME")
-    assert Page(tmp_path).lesson == ""
+    assert Journal(tmp_path).lesson == ""

@@ -761,7 +761,39 @@ def test_without_a_notebook_only_copies_are_made(workshop, started, capsys):
     assert capsys.readouterr().out == "Your copies are in my-work/.\n"
 
 
-@pytest.mark.parametrize("words", [["01-second", "--fresh", "--originals"], ["--fresh"], ["--originals"], ["--new"]])
+def run(workshop, stem, *, at):
+    """What JupyterLab saves when a cell was run, at this time."""
+    own(workshop, stem).write_text(json.dumps(lesson() | {"cells": [code()]}), encoding="utf-8")
+    os.utime(own(workshop, stem), (at, at))
+
+
+def test_it_opens_where_you_were(workshop, started, capsys):
+    def opened():
+        assert copies.main(["00-first", "--resume"], root=workshop) == 0
+        return started.pop()[1][-1].rpartition("/")[2], capsys.readouterr().out
+
+    assert opened() == ("00-first.ipynb", "Opening my-work/00-first.ipynb, for you have run none yet.\n")
+    edit(workshop, "mine, and nothing run", "02a-third")
+    assert opened()[0] == "00-first.ipynb"
+    run(workshop, "02a-third", at=1000)
+    run(workshop, "00-first", at=900)
+    assert opened() == (
+        "02a-third.ipynb",
+        "Opening my-work/02a-third.ipynb, where you last ran a cell; `lab 00` opens the first lesson.\n",
+    )
+    run(workshop, "01-second", at=2000)
+    assert opened()[0] == "01-second.ipynb"
+    run(workshop, "01-second.2026-03-01", at=3000)  # put aside
+    own(workshop, "02a-third").write_text("{")  # damaged, or being saved
+    assert opened()[0] == "01-second.ipynb"
+    prepare("01-second", root=workshop, fresh=True)
+    assert opened()[0] == "00-first.ipynb"
+    assert copies.main(["02a-third"], root=workshop) == 0 and started.pop()[1][-1].endswith("02a-third.ipynb")
+
+
+@pytest.mark.parametrize(
+    "words", [["01-second", "--fresh", "--originals"], ["--fresh"], ["--resume"], ["--originals"], ["--new"]]
+)
 def test_options_that_make_no_sense_are_refused(workshop, started, words, capsys):
     with pytest.raises(SystemExit) as exit:
         copies.main(words, root=workshop)

@@ -339,6 +339,12 @@ def test_lab_opens_the_notebook_by_its_number(ready, number, stem):
     assert arguments[-2:] == ["--no-browser", "--debug"]
 
 
+@pytest.mark.parametrize(("words", "resumes"), [([], True), (["0"], False), (["--fresh"], False)])
+def test_only_lab_alone_opens_where_you_were(words, resumes):
+    arguments = launcher(WORKSHOP.parent).lab(words, ["--no-browser"])
+    assert arguments[2] == "00-start-here" and ("--resume" in arguments) == resumes
+
+
 @by_pip_only
 def test_lab_works_on_copies_that_stay(twin):
     original, copy = twin / "notebooks/03a-first-part.ipynb", twin / "my-work/03a-first-part.ipynb"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from utils import progress
 from utils.descent import Trace
 from utils.practice.schedule_runs import SEEDS, Run
 
@@ -18,18 +19,21 @@ class Goal:
 
 
 class Goals:
-    """The goals of one lab on one page. A goal once reached stays reached.
+    """The goals of one lab on one page. A goal once reached stays reached, in a student's copy also by the next kernel.
 
     reached   one bool for each goal
     """
 
     def __init__(self, *goals: Goal, heading: str = ""):
         self._goals, self._heading = goals, heading
-        self.reached = [False] * len(goals)
+        self.reached = [progress.mine.known("goals", goal.text) for goal in goals]
 
     def see(self, shown) -> str:
         """Note what the lab shows, in the form that the rules of its goals take, and return the list as HTML."""
         self.reached = [done or bool(goal.met(shown)) for done, goal in zip(self.reached, self._goals, strict=True)]
+        for done, goal in zip(self.reached, self._goals, strict=True):
+            if done:
+                progress.mine.note("goals", goal.text, of=len(self._goals))
         return self.listed()
 
     def listed(self) -> str:

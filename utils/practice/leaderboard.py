@@ -9,6 +9,7 @@ gradient is taken twice at most, see `budget`. A recipe may transform x and y, s
 Longer than two screens by the sentences for recipes that break the rules.
 """
 
+import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from torch import nn, optim
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
+from utils import progress
 from utils.comparison import Comparison, compare
 from utils.guard import NotYet, Wrong, call, check, has_placeholder, name_of, not_yet
 from utils.practice.budget import Budget, Spent
@@ -274,7 +276,17 @@ def leaderboard(recipe: Recipe) -> Board:
         return Board(_ranked(scores), f"✗ Not on the board. {wrong}")
     best = max(scores, key=lambda s: s.accuracy.mean())
     against = compare(-yours.accuracy, -best.accuracy, margin=MARGIN)  # lower is better there
-    return Board(_ranked([*scores, yours]), f"{_told(against, best)} {_seen()}", against)
+    said = f"{_told(against, best)} {_seen()}"
+    what = {"score": str(yours), "said": said, "source": _source(recipe)}
+    progress.mine.note("boards", name_of(recipe), each_time=True, **what)
+    return Board(_ranked([*scores, yours]), said, against)
+
+
+def _source(recipe: Callable) -> str:
+    try:
+        return inspect.getsource(recipe)
+    except Exception:  # an object with a __call__, say: its recipe stands on no page
+        return ""
 
 
 def _ranked(scores: list[Score]) -> list[Score]:

@@ -8,7 +8,6 @@
 question   Question: what is asked, which answers there are, and whether one is right
 ask        the form with the button "That is my prediction"
 tell       the sentences beside a result, as Markdown
-journal    answers.json in the student's folder: no crash, full disk or second kernel loses an answer
 page       Page: what one notebook has asked and seen
 quizzes    Quiz: its quick questions, whose answers are told at once
 """

@@ -1,16 +1,16 @@
 """Page: what one notebook has asked and seen. `predict`, `seen` and `predictions` of a lesson are its methods."""
 
 import html
-import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path, PurePath
 
 from IPython.display import display
 
+from utils import progress
 from utils.predictions import tell
 from utils.predictions.ask import Ask
-from utils.predictions.journal import Journal
 from utils.predictions.question import NUMBER, ONE, Answer, Question, label
+from utils.progress import Journal
+from utils.progress.standing import closing_line
 
 # An output's role stands in its metadata; the slides know it by that.
 QUESTION, RESULT = "question", "result"
@@ -20,13 +20,11 @@ NO_KERNEL = "A question: run this cell and commit to an answer."
 class Page:
     """The predictions of a notebook.
 
-    folder   where the kernel began; in a student's folder answers are stored beside the copies
-    lesson   the notebook's number, such as "01"; by default from the name that Jupyter tells its kernels, else unknown
+    journal   where answers are kept; by default this kernel's, which a student's folder stores beside the copies
     """
 
-    def __init__(self, folder: Path | None = None, *, lesson: str | None = None):
-        self.journal = Journal(folder or Path.cwd())
-        self.lesson = _lesson() if lesson is None else lesson
+    def __init__(self, journal: Journal | None = None):
+        self.journal = progress.mine if journal is None else journal
         self.widgets: dict[str, Ask] = {}  # name → the widget shown last
         self._questions: dict[str, Question] = {}
         self._results: dict[str, Answer] = {}
@@ -99,7 +97,7 @@ class Page:
         _show(text, name)
 
     def predictions(self) -> None:
-        """Show every prediction of this notebook beside what was measured."""
+        """Show every prediction of this notebook beside what was measured, and what else is done of it."""
         rows, made, right = [], 0, 0
         for name, asked in self._questions.items():
             answer, late = self._answer_to(asked)
@@ -114,7 +112,9 @@ class Page:
             rows.append([asked.text, you, measured, "" if None in (answer, result) or late else "✓" if good else "✗"])
         head = f"You predicted {made} of {len(rows)} and were right in {right}." if self.journal.is_students else ""
         table = tell.table(rows, answers=self.journal.is_students)
-        _show(f"{head}\n\n{table}".strip() if rows else "Nothing was asked yet.", "")
+        done = closing_line(self.journal, set(self._questions)) if self.journal.is_students else ""
+        head = " ".join(filter(None, [head if rows else "Nothing was asked yet.", done, self.journal.tell()]))
+        _show(f"{head}\n\n{table}".strip() if rows else head, "")
 
     def _kept(self, asked: Question) -> Callable[[Answer], str]:
         return lambda answer: html.escape(self._keep(asked, answer))
@@ -122,20 +122,18 @@ class Page:
     def _keep(self, asked: Question, answer: Answer) -> str:
         """Note an answer, and return what to say of it."""
         late = self._was_seen(asked.name)
-        entry = {"lesson": self.lesson, "name": asked.name, "question": asked.text}
-        self.journal.add("answers", **entry, answer=answer, after_result=late)
+        self.journal.add("answers", name=asked.name, question=asked.text, answer=answer, after_result=late)
         noted = f"Noted: {asked.shown(answer)}."
         if late:
             noted += " You had seen the result, so your first prediction still counts."
-        return f"{noted} {self.journal.trouble}".strip()
+        return f"{noted} {self.journal.tell()}".strip()
 
     def _note(self, asked: Question, result: Answer) -> None:
         """Note what was measured, once: from then on answers come after the result."""
         self._results[asked.name] = result
         known = [each["measured"] for each in self.journal.entries("results") if each["name"] == asked.name]
         if result not in known[-1:]:
-            entry = {"lesson": self.lesson, "name": asked.name, "question": asked.text}
-            self.journal.add("results", **entry, measured=result)
+            self.journal.add("results", name=asked.name, question=asked.text, measured=result)
 
     def _was_seen(self, name: str) -> bool:
         return any(each["name"] == name for each in self.journal.entries("results"))
@@ -166,8 +164,3 @@ def _plain(measured: object) -> str:
     if isinstance(measured, str) or not isinstance(measured, Iterable):
         return label(measured)
     return ", ".join(map(label, measured))
-
-
-def _lesson() -> str:
-    """From Jupyter's name of the session, the notebook's path; empty where there is none."""
-    return PurePath(os.environ.get("JPY_SESSION_NAME", "")).name.partition("-")[0]

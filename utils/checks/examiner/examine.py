@@ -18,7 +18,7 @@ from utils.checks.examiner.histories import CONTRACT, OWN_OPTIONS, SIDE_BY_SIDE,
 from utils.checks.examiner.reasons import reason_of
 from utils.checks.examiner.report import Differs, Point, judged, report
 from utils.checks.examiner.walks import walk
-from utils.guard import NotYet, Verdict, Wrong, check, has_placeholder, not_yet
+from utils.guard import NotYet, Verdict, Wrong, check, has_placeholder, name_of, not_yet
 
 __all__ = ["Differs", "check_optimizer", "examine"]
 
@@ -44,7 +44,13 @@ def check_optimizer(
     for a failure where WORKSHOP_STRICT=1; takes at most 5 seconds however the candidate behaves (for 20 steps, and on
     a machine that is not so busy that the reference alone takes half a second).
     """
-    return check(lambda made: examine(made, reference, steps=steps))(candidate)
+
+    def judge(made):
+        return examine(made, reference, steps=steps)
+
+    kind = candidate.func if isinstance(candidate, partial) else candidate
+    judge.__name__ = f"check_optimizer({name_of(kind)})"  # under which it is noted that this one has passed
+    return check(judge)(candidate)
 
 
 def examine(candidate: Callable[..., Optimizer], reference: Callable[..., Optimizer], *, steps: int = 20) -> str:

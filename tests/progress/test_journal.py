@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.predictions.journal import Journal
+from utils.progress.journal import Journal
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,7 +86,7 @@ def test_a_folder_that_may_not_be_written_to_is_told(folder, monkeypatch):
     def denied(*_, **__):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("utils.predictions.journal.FileLock", denied)
+    monkeypatch.setattr("utils.progress.journal.FileLock", denied)
     journal = Journal(folder)
     journal.add("answers", name="b")
     assert "Permission denied" in journal.trouble and names(folder) == ["a"]
@@ -120,7 +120,7 @@ def test_a_damaged_file_is_put_aside_each_time_under_a_free_name(folder, content
         assert journal.entries("answers") == [] and (folder / "answers.json").read_bytes() == content
         journal.add("answers", name="a")
         aside = folder / f"answers.{date.today()}{'-2' if count == 2 else ''}.json"
-        assert aside.name in journal.trouble and aside.read_bytes() == content
+        assert aside.name in journal.tell() and journal.tell() == "" and aside.read_bytes() == content
         assert names(folder) == ["a"]
     assert len(visible(folder)) == 3
 
@@ -135,7 +135,7 @@ def test_a_file_that_cannot_be_read_is_not_written_over(folder):
 WRITER = """
 import sys
 from pathlib import Path
-from utils.predictions.journal import Journal
+from utils.progress.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 print("ready", flush=True)
 input()
@@ -223,3 +223,67 @@ def test_killed_at_every_touch_of_the_disk(folder, damaged):
         Journal(folder).add("answers", name="after")
         assert names(folder)[-1] == "after"
     assert writer.returncode == 0 and crashed >= 4
+
+
+# What is noted of its own accord
+
+
+def test_what_was_done_is_noted_once_in_a_lesson_also_by_the_next_kernel(folder):
+    for lesson in ("01", "01", "02a"):
+        kernel = Journal(folder, lesson=lesson)
+        for _ in range(2):
+            kernel.note("goals", "κ = 10", of=3)
+    assert [(each["lesson"], each["name"], each["of"]) for each in file(folder)["goals"]] == [
+        ("01", "κ = 10", 3),
+        ("02a", "κ = 10", 3),
+    ]
+    assert Journal(folder, lesson="02a").known("goals", "κ = 10")
+    assert not Journal(folder, lesson="03").known("goals", "κ = 10")
+    assert not Journal(folder, lesson="02a").known("goals", "κ = 30")
+    assert not Journal(folder, lesson="02a").known("exercises", "κ = 10")
+
+
+def test_each_look_is_noted(folder):
+    journal = Journal(folder)
+    for score in ("98.4 %", "98.6 %"):
+        journal.note("boards", "`my_recipe`", each_time=True, score=score)
+    assert [each["score"] for each in file(folder)["boards"]] == ["98.4 %", "98.6 %"]
+
+
+def test_in_any_other_folder_nothing_is_noted(tmp_path):
+    journal = Journal(tmp_path)
+    journal.note("exercises", "check_resume")
+    assert journal.entries("exercises") == [] and list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_the_first_version_is_taken_on(folder):
+    (folder / "answers.json").write_text('{"format": 1, "answers": [{"name": "a"}], "results": []}')
+    Journal(folder).note("exercises", "check_resume")
+    assert names(folder) == ["a"] and file(folder)["exercises"][0]["name"] == "check_resume"
+
+
+@pytest.mark.parametrize("trouble", [OSError(errno.ENOSPC, "full"), TypeError("not JSON"), RuntimeError("anything")])
+def test_noting_is_never_in_the_way(folder, monkeypatch, trouble):
+    def fails(*_, **__):
+        raise trouble
+
+    journal = Journal(folder)
+    monkeypatch.setattr("utils.progress.journal.replace_whole", fails)
+    monkeypatch.setattr("utils.progress.journal.json.loads", fails)
+    (folder / "answers.json").write_text("{}")
+    journal.note("exercises", "check_resume")
+    assert (folder / "answers.json").read_text() == "{}"
+
+
+def test_half_a_pair_is_stored_as_any_text(folder):
+    journal = Journal(folder)
+    journal.note("exercises", "check_resume", said="\ud800 ∞")
+    assert journal.trouble == "" and Journal(folder).entries("exercises")[0]["said"] == "\ud800 ∞"
+
+
+def test_what_became_of_a_damaged_file_is_told_with_the_next_answer(folder):
+    (folder / "answers.json").write_text("{")
+    journal = Journal(folder)
+    journal.note("exercises", "check_resume")
+    journal.add("answers", name="a")
+    assert "was damaged" in journal.tell() and journal.tell() == ""

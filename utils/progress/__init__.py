@@ -1,0 +1,25 @@
+"""Progress: what a student has done is remembered, in answers.json beside the copies.
+
+    progress.mine.note("exercises", "check_resume", said="Right: …")
+
+A check that passes, a lab's goal that is reached and a look at the leaderboard are noted so, and predictions are kept.
+
+journal    answers.json: no crash, full disk or second kernel loses what is in it
+lessons    what there is to do in each lesson
+standing   how far the student is; overview() is the map of lesson 00
+"""
+
+from pathlib import Path
+
+from utils.progress import standing
+from utils.progress.journal import Journal
+
+mine = Journal(Path.cwd())  # of this kernel
+
+
+def overview() -> standing.Overview:
+    """The map: the lessons with the minutes that are left, and, in a student's copy, what is done."""
+    return standing.overview(mine)
+
+
+__all__ = ["Journal", "mine", "overview"]

@@ -1,0 +1,113 @@
+"""How far a student is: in one lesson, and on the map of all of them."""
+
+from dataclasses import dataclass
+
+from tabulate import tabulate
+
+from utils.progress.journal import Journal
+from utils.progress.lessons import Lesson, lessons
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is done of a lesson and what is open.
+
+    predicted   how many of its questions are answered
+    open        titles of the exercises that are not passed yet
+    goals       how many goals of its labs are reached, and how many those labs have; (0, 0) as long as none is
+    """
+
+    lesson: Lesson
+    predicted: int
+    open: tuple[str, ...]
+    goals: tuple[int, int]
+
+    @property
+    def passed(self) -> int:
+        """How many exercises are passed."""
+        return len(self.lesson.exercises) - len(self.open)
+
+    @property
+    def minutes(self) -> tuple[int, int]:
+        """What is left, the least and the most: a part for each open question, and the minutes of open exercises."""
+        questions, exercises = len(self.lesson.questions), len(self.lesson.exercises)
+        steps, done, extra = questions, self.predicted, self.lesson.extra
+        if not extra:
+            steps, done = steps + exercises, done + self.passed
+        share = 1 - done / steps if steps else 1
+        more = extra * len(self.open) / exercises if exercises else 0
+        return tuple(_rounded(part * share + more) for part in self.lesson.minutes)
+
+    def __str__(self) -> str:
+        parts = [(self.predicted, len(self.lesson.questions), "predictions")]
+        parts += [(self.passed, len(self.lesson.exercises), "exercises"), (*self.goals, "lab goals")]
+        if not any(done for done, _, _ in parts):
+            return "–"
+        return ", ".join(f"{what} {done} of {of}" for done, of, what in parts if of)
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The map of the lessons; `done` says whether it has a column for what is done."""
+
+    standings: tuple[Standing, ...]
+    done: bool
+
+    def _repr_markdown_(self) -> str:
+        headers = ["notebook", "minutes left" if self.done else "minutes, with exercises", *["done"] * self.done]
+        rows = [
+            [f"[{each.lesson.title}]({each.lesson.file})", _range(*each.minutes), *[str(each)] * self.done]
+            for each in self.standings
+        ]
+        least, most = (sum(each.minutes[k] for each in self.standings) for k in (0, 1))
+        together = _range(least, most) if most < 180 else f"{_range(round(least / 60), round(most / 60))} hours"
+        rows.append(["together", together, *[""] * self.done])
+        return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{each.lesson.title}: {_range(*each.minutes)} minutes" for each in self.standings)
+
+
+def overview(journal: Journal) -> Overview:
+    """The lessons with the minutes that are left and what is done; without a student's folder, all minutes."""
+    return Overview(tuple(standings(journal)), journal.is_students)
+
+
+def standings(journal: Journal) -> list[Standing]:
+    """How far the student is in each lesson."""
+    answered, passed = ({each["name"] for each in journal.entries(kind)} for kind in ("answers", "exercises"))
+    goals = journal.entries("goals")
+    found = []
+    for lesson in lessons(journal.lessons_folder):
+        there = {each["name"]: each.get("of", 0) for each in goals if each.get("lesson") == lesson.number}
+        found.append(
+            Standing(
+                lesson,
+                predicted=len(answered.intersection(lesson.questions)),
+                open=tuple(title for name, title in lesson.exercises.items() if name not in passed),
+                goals=(len(there), max(there.values(), default=0)),
+            )
+        )
+    return found
+
+
+def closing_line(journal: Journal, asked: set[str]) -> str:
+    """What is done of the lesson beside its predictions; empty where nothing is to do, or the lesson is not known.
+
+    asked   names of questions by which a lesson is found whose number Jupyter does not tell
+    """
+    for each in standings(journal):
+        if each.lesson.number == journal.lesson or asked.intersection(each.lesson.questions):
+            still = f", still open: {'; '.join(each.open)}" if each.open else ""
+            exercises = f"Exercises passed: {each.passed} of {len(each.lesson.exercises)}{still}."
+            goals = f"Lab goals reached: {each.goals[0]} of {each.goals[1]}."
+            return " ".join([exercises] * bool(each.lesson.exercises) + [goals] * bool(each.goals[1]))
+    return ""
+
+
+def _rounded(minutes: float) -> int:
+    return 5 * max(1, round(minutes / 5)) if minutes else 0
+
+
+def _range(least: int, most: int) -> str:
+    return f"{least}–{most}" if least < most else f"{most}" if most else "none"
