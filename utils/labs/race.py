@@ -16,7 +16,6 @@ from utils.labs.race_picture import COLORS, DASHES, Entry, draw_still, frame, ma
 from utils.labs.racers import LRS, PROBLEMS, RACERS, STEPS, TRIED, Course, Racer, home
 from utils.labs.shell import WRAP, Lab, grid, pictured
 
-SLIDER = {"width": "175px"}  # three of them, a name and a result stand in one row
 TUNING = 4.0  # seconds that tuning may take for an optimizer of the student's
 
 
@@ -46,16 +45,16 @@ class _Lane:
             options=[(f"{lr:.2g}", lr) for lr in LRS],
             value=min(LRS, key=lambda lr: abs(lr - racer.lr)),
             description="lr",
-            layout=SLIDER,
-            style={"description_width": "20px"},
+            layout={"width": "158px"},
+            style={"description_width": "16px"},
         )
         self.knobs = {
             knob: ipywidgets.SelectionSlider(
                 options=[(f"{value:g}", value) for value in values],
                 value=default,
                 description=knob,
-                layout=SLIDER,
-                style={"description_width": "78px"},
+                layout={"width": "188px"},  # two of these, an lr, a name and a result stand in one row
+                style={"description_width": "76px"},
             )
             for knob, (values, default) in racer.knobs.items()
         }
@@ -104,8 +103,8 @@ class _Lane:
 
     def row(self, color: str, dashes: str) -> ipywidgets.HBox:
         """A swatch of its line, on or off, settings, how it ended."""
-        line = f'<line x1="2" y1="7" x2="38" y2="7" stroke="{color}" stroke-width="3" stroke-dasharray="{dashes}" />'
-        swatch = ipywidgets.HTML(f'<svg class="workshop-swatch" width="40" height="14" aria-hidden="true">{line}</svg>')
+        line = f'<line x1="2" y1="7" x2="30" y2="7" stroke="{color}" stroke-width="3" stroke-dasharray="{dashes}" />'
+        swatch = ipywidgets.HTML(f'<svg class="workshop-swatch" width="32" height="14" aria-hidden="true">{line}</svg>')
         row = ipywidgets.HBox([swatch, *self.controls.values(), self.result], layout=WRAP)
         row.add_class("workshop-row")  # its sliders are called by the name of the racer as well
         return row

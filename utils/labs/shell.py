@@ -191,9 +191,12 @@ LOOK = """
 }
 .workshop-lab :is(.workshop-grid, .workshop-wide-grid) > * { width: auto !important }
 .workshop-lab .workshop-whole-row { grid-column: 1 / -1 }
-.workshop-goals .widget-html-content { display: grid; --least: 330px; gap: 2px 16px; line-height: 1.35 }
+.workshop-goals .widget-html-content {
+  display: grid; align-content: start; --least: 330px; gap: 2px 16px; line-height: 1.35
+}
 .workshop-goals .widget-html-content > div { padding-left: 1.4em; text-indent: -1.4em }
 .workshop-goals p { grid-column: 1 / -1; margin: 2px 0 0 }
+.workshop-lab .workshop-row:not(.workshop-grid) .widget-readout { min-width: 42px }
 .workshop-result { align-self: center }
 .workshop-result .widget-html-content { line-height: 1.15 }
 .workshop-notice { margin: 4px 0; padding: 6px 10px; border-left: 4px solid #B34700; font-weight: 600 }
