@@ -18,7 +18,7 @@ import torch
 from traitlets import TraitError
 
 from tests.support.badly_behaved import fails, forever, leave, that, wobble
-from tests.support.lab_widgets import drawn, options, to_data, widgets_of
+from tests.support.lab_widgets import drawn, options, shown, to_data, widgets_of
 from utils.descent import FAR
 from utils.internals import running
 from utils.labs import find_edge, guarded
@@ -71,9 +71,11 @@ def by_theory(lr, kappa, x, y):
     return path, (path[:, 0] ** 2 + kappa * path[:, 1] ** 2) / 2, int(far.argmax()) if far.any() else None
 
 
-def test_every_setting_is_drawn_in_place_and_told_truly(lab):
+@pytest.mark.parametrize("known", [False, True], ids=["before the edge is found", "after"])
+def test_every_setting_is_drawn_in_place_and_told_truly(lab, known):
+    lab.goals.reached[1] = known
     settings = list(random_settings(lab))
-    assert len(settings) == 200
+    settings = settings[:60] if known else settings
     diverged = risen = 0
     for setting in settings:
         lab.set(**setting)
@@ -85,9 +87,12 @@ def test_every_setting_is_drawn_in_place_and_told_truly(lab):
         words = f"lr {lr:.3g}, κ = {kappa}: "
         told = lab.plot.frame["alt"]
         assert told.startswith(words)
-        edge_told, share = re.search(r"\. The edge 2/L is (\S+); this lr is (\S+)% of it\.$", told).groups()
-        assert float(edge_told) == pytest.approx(edge, rel=0.005)
-        assert float(share) == pytest.approx(100 * lr / edge, abs=0.501 if lr > 0.1 * edge else 0.051) and float(share)
+        said = re.search(r"\. The edge 2/L is (\S+); this lr is (\S+)% of it\.$", told)
+        assert bool(said) == known
+        if known:
+            assert float(said[1]) == pytest.approx(edge, rel=0.005)
+            near = pytest.approx(100 * lr / edge, abs=0.501 if lr > 0.1 * edge else 0.051)
+            assert float(said[2]) == near and float(said[2])
         if end is not None:
             diverged += 1
             assert told.startswith(f"{words}diverged at step {end}.")
@@ -98,7 +103,7 @@ def test_every_setting_is_drawn_in_place_and_told_truly(lab):
                 risen += loss[-1] > loss[0]
                 assert bool(shown[2]) == (loss[-1] > loss[0])
 
-        predicted, start, walked, curve, dot = drawn(lab)
+        at_edge, at_best, predicted, start, walked, curve, dot = drawn(lab)
         window, panels = ravine(kappa).window, lab.plot.panels
         log = {"ylim": (1e-12, 1e4), "log": True}
         np.testing.assert_allclose(to_data(start, panels[0], window[:2], window[2:]), [[x, y]], atol=1e-4)
@@ -110,6 +115,9 @@ def test_every_setting_is_drawn_in_place_and_told_truly(lab):
         assert (np.isfinite(at).all(axis=1) == finite).all()
         np.testing.assert_allclose(at[finite, 0], np.flatnonzero(finite), atol=1e-3)
         np.testing.assert_allclose(at[finite, 1], np.maximum(loss, 1e-14)[finite], rtol=1e-3)
+        for points, place in ((at_edge, edge), (at_best, 2 / (1 + kappa))):
+            at = to_data(points, panels[2], (0, 1.5 * edge), **log)
+            np.testing.assert_allclose(at, [[place, 1e-12], [place, 1e4]] if known else np.empty((0, 2)), rtol=1e-3)
         at = to_data(predicted, panels[2], (0, 1.5 * edge), **log)
         np.testing.assert_allclose(at[:, 0], np.linspace(0, 1.5 * edge, 241), atol=1e-5 * edge)
         n = 2 * STEPS
@@ -120,13 +128,14 @@ def test_every_setting_is_drawn_in_place_and_told_truly(lab):
         assert at[0] == pytest.approx(min(lr, 1.44 * edge), rel=1e-3)
         assert at[1] == pytest.approx(np.clip(np.nan_to_num(loss[-1], nan=np.inf), 3e-12, 3e3), rel=1e-3)
 
-        fell, failed, outside = (text for _, _, text in lab.plot.frame["texts"])
+        fell, failed, outside, *names = (text for _, _, text in lab.plot.frame["texts"])
+        assert names == (["best", "2/(μ+L)", "edge 2/L"] if known else [""] * 3)
         down = end is None and loss[-1] < loss[0]
         number = re.match(r"loss \S+(?= after)|diverged at step \d+", told[len(words) :])[0]
         assert (fell, failed) == ((number, "") if down else ("", number + (": not down" if end is None else "")))
         assert outside == (f"lr {lr:.3g} →" if lr > 1.44 * edge else "")  # the dot stands at the panel's side
         assert html.escape(told) in lab.status.value
-    assert diverged > 20 and risen > 2
+    assert diverged > 10 and risen > 1
 
 
 def test_the_background_is_that_of_kappa_and_travels_only_when_kappa_moves(lab):
@@ -141,11 +150,25 @@ def test_the_background_is_that_of_kappa_and_travels_only_when_kappa_moves(lab):
     assert lab.plot.background == before
 
 
+def test_a_move_brings_the_page_only_what_moved(lab):
+    with shown(lab) as page:
+        for setting in random_settings(lab, 24):
+            lab.set(**setting)
+            page.assert_shows(lab)
+        lab.set(kappa=10, x=-1.0, y=0.4, lr=nearest(lab, 0.05))
+        page.bytes = 0
+        lab.set(lr=nearest(lab, 0.06))  # the dashed curve, 241 points, stays
+        assert page.bytes < 2500
+        page.assert_shows(lab)
+        lab.redraw()
+        assert page.bytes < 2700
+
+
 # ---- goals
 
 
 def reached(lab) -> list[bool]:
-    return [mark == "✓" for mark in re.findall(r"<div>([✓○]) ", lab.status.value)]
+    return [mark == "✓" for mark in re.findall(r"<div>([✓○]) ", lab.goal_list.value)]
 
 
 def at_edge(share) -> float:
@@ -204,6 +227,28 @@ def test_a_goal_is_reached_only_when_it_is(goal, settings, misses):
     assert reached(lab)[goal]  # and stays so
 
 
+def test_the_edge_can_be_read_off_the_lab_only_once_it_has_been_found(lab):
+    def words() -> str:
+        return " ".join([lab.plot.frame["alt"], lab.status.value, *(text for *_, text in lab.plot.frame["texts"])])
+
+    go(lab, [{"kappa": 30, "lr": at_edge(0.98)}])
+    assert "edge" not in words() and "0.0667" not in words()
+    go(lab, [{"lr": at_edge(1.02)}])
+    assert "The edge 2/L is 0.0667" in words() and "edge 2/L" in words()
+
+
+def test_what_a_drag_leads_through_reaches_no_goal_what_comes_to_rest_does(lab):
+    for lr in (2 / 11, 0.25):
+        lab.controls["lr"].value = nearest(lab, lr)  # as a hand does
+    lab.plot._handle_custom_msg({"rest": True}, [])  # as the page says
+    assert reached(lab) == [False] * 3
+    lab.controls["lr"].value = nearest(lab, 2 / 11)
+    lab.plot._handle_custom_msg({"shown": True, "rest": False}, [])
+    assert reached(lab) == [False] * 3
+    lab.plot._handle_custom_msg({"rest": True}, [])
+    assert reached(lab) == [True, False, False]
+
+
 # ---- the lab as a thing to show
 
 
@@ -226,7 +271,7 @@ def test_lines_of_the_still_picture_are_cut_off_at_their_panel(lab):
     above = round(1.6 * lab.plot.panels[0][1]) - 3
     one = plt.imread(BytesIO(lab.still().png))
     lab.set(lr=nearest(lab, 0.25))
-    assert np.nanmin(drawn(lab)[2][:, 1]) < 0
+    assert np.nanmin(drawn(lab)[4][:, 1]) < 0
     other = plt.imread(BytesIO(lab.still().png))
     np.testing.assert_array_equal(one[:above], other[:above])
     assert (one[above:] != other[above:]).any()
@@ -301,7 +346,7 @@ def test_whatever_an_optimizer_of_ones_own_does_is_said_in_place_of_the_run_befo
     bad, said = BADLY[name]
     lab = find_edge(lambda params, lr: (bad if lr > 0.1 else torch.optim.SGD)(params, lr=lr))
     lab.set(lr=nearest(lab, 0.05))
-    before = drawn(lab)[2]
+    before = drawn(lab)[4]
     with monkeypatch.context() as patch:
         if name in ("loops", "is slow"):
             patch.setattr(guarded, "SECONDS", 0.3)
@@ -310,7 +355,7 @@ def test_whatever_an_optimizer_of_ones_own_does_is_said_in_place_of_the_run_befo
     alt = lab.plot.frame["alt"]
     assert f"your optimizer gave no run ({said}" in alt and len(alt) < 400 and html.escape(said) in lab.status.value
     assert alt.startswith("lr 0.298, κ = 30: ") and "diverged" not in alt and "loss " not in alt
-    assert np.isfinite(before).all() and not np.isfinite(drawn(lab)[2][1:]).any()
+    assert np.isfinite(before).all() and not np.isfinite(drawn(lab)[4][1:]).any()
     assert "no run: see below" in [text for _, _, text in lab.plot.frame["texts"]]
     lab.still()
     lab.set(lr=nearest(lab, 0.06))
@@ -329,10 +374,10 @@ def test_a_failure_is_no_run_that_went_up():
 def test_random_numbers_are_said_and_are_the_same_each_time():
     lab = find_edge(that(wobble))
     before = torch.get_rng_state(), random.getstate()
-    first = drawn(lab)[2]
+    first = drawn(lab)[4]
     assert "It draws random numbers, here those of one seed" in lab.plot.frame["alt"]
     lab.set(kappa=3).set(kappa=10)
-    np.testing.assert_array_equal(drawn(lab)[2], first)
+    np.testing.assert_array_equal(drawn(lab)[4], first)
     assert torch.equal(torch.get_rng_state(), before[0]) and random.getstate() == before[1]
     assert "random" not in find_edge().plot.frame["alt"]
 
@@ -379,7 +424,7 @@ def test_one_that_will_not_stop_is_run_once(monkeypatch):
 
 def test_the_number_of_steps_is_free():
     lab = find_edge(steps=25)
-    assert "after 25 steps" in lab.plot.frame["alt"] and lab.plot.step == 25 and lab.plot.frame["lengths"][2] == 26
+    assert "after 25 steps" in lab.plot.frame["alt"] and lab.plot.step == 25 and lab.plot.frame["lengths"][4] == 26
 
 
 def test_a_control_that_does_not_exist_is_named():

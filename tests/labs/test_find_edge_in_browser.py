@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from tests.support.any_lab import UNNAMED, AnyLab, AnyLabInBothThemes
 from tests.support.lab_pictures import CASES, CONTROLS, assert_drawn, value
+from utils.labs import find_edge
 
 WALKED = "svg.workshop-plot > svg:nth-of-type(1) > path:nth-of-type(2)"  # the run's path on the surface
 
@@ -94,6 +95,38 @@ def test_the_step_slider_and_play_move_the_path(notebook):
     notebook.handle("step").press("End")  # the whole run, which the other tests look at
 
 
+def test_a_goal_counts_once_the_slider_is_released(notebook):
+    for label, keys in {
+        "κ = L/μ": ("Home", "ArrowRight", "ArrowRight"),
+        "start x": ("End",),
+        "start y": ("End",),
+    }.items():
+        for key in keys:
+            notebook.handle(label).press(key)
+    goal = notebook.page.locator(".workshop-goals div", has_text="within 40 steps").last
+    expect(goal).to_have_text(re.compile("^○"))
+    notebook.page.evaluate(
+        """() => { const start = setTimeout;
+                   window.setTimeout = (act, ms, ...more) => { rests += ms === 300; return start(act, ms, ...more); };
+                   window.rests = 0; }"""
+    )
+    handle = notebook.handle("lr")
+    handle.press("Home")
+    place, track = (each.bounding_box() for each in (handle, handle.locator("xpath=ancestor::*[@class='noUi-base']")))
+    y = place["y"] + place["height"] / 2
+    notebook.page.mouse.move(place["x"] + place["width"] / 2, y)
+    notebook.page.mouse.down()
+    notebook.page.evaluate("window.rests = 0")
+    share = [lr for _, lr in find_edge().controls["lr"].options].index(0.182) / 350
+    notebook.page.mouse.move(track["x"] + share * track["width"], y, steps=3)
+    expect(notebook.page.locator("svg.workshop-plot")).to_have_attribute(
+        "aria-label", re.compile(r"^lr 0\.18\d, κ = 10")
+    )
+    assert notebook.page.evaluate("window.rests") == 0
+    notebook.page.mouse.up()
+    expect(goal).to_have_text(re.compile("^✓"))
+
+
 class TestInBothThemes(AnyLabInBothThemes):
     """Axe, the focus, a page at 200 %."""
 
@@ -120,3 +153,18 @@ def test_a_restarted_kernel_runs_the_lab_again(notebook, case, twin):
 
 class TestAnyLab(AnyLab):
     """Ends, random moves, no errors; the last test takes the kernel away."""
+
+
+def test_when_its_kernel_has_ended_a_lab_says_so_and_only_its_steps_move(notebook):
+    if not notebook.page.get_by_text("No Kernel").count():
+        notebook.menu("Kernel", "Shut Down Kernel")
+    expect(notebook.page.locator(".workshop-lab").get_by_role("alert")).to_contain_text("run this cell again")
+    expect(notebook.page.locator(".workshop-lab").get_by_role("slider")).to_have_count(1)  # what is inert has no role
+    expect(notebook.handle("step")).to_be_visible()
+    icons = """() => [...document.querySelectorAll(".workshop-lab, .workshop-lab *")].filter((each) =>
+      !each.closest("button") && !["none", "normal", '""'].includes(getComputedStyle(each, "::before").content))"""
+    notebook.page.evaluate(
+        """() => document.querySelectorAll(".workshop-lab .jupyter-widgets").forEach((each) =>
+                   each.classList.add("jupyter-widgets-disconnected"))"""  # as after a restart
+    )
+    assert notebook.page.evaluate(f"({icons})().length") == 0

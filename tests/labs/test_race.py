@@ -17,6 +17,7 @@ from tests.support.badly_behaved import forever, leave, that, wobble
 from tests.support.lab_widgets import drawn, options, to_data, widgets_of
 from utils.descent import descend
 from utils.labs import guarded
+from utils.labs.goals import Raced, race_goals
 from utils.labs.plot_widget import PlotWidget, Stills
 from utils.labs.race import race
 from utils.labs.race_picture import LOSSES
@@ -323,6 +324,70 @@ def test_a_sensitivity_curve_is_shown_only_while_it_is_true(lab):
     assert shown() == [False, False]
     lab.set(problem="ravine", **{"SGD on": False})
     assert shown() == [False, True]
+
+
+# ---- goals
+
+
+def ticked(lab) -> set[int]:
+    return {i for i, mark in enumerate(re.findall(r"<div>([✓○]) ", lab.goal_list.value)) if mark == "✓"}
+
+
+def raced(**seen) -> Raced:
+    ends = {"SGD": 0.1, "Momentum": 0.01, "RMSprop": 0.02, "Adam": 0.03}
+    home = {"problem": "ravine", "noise": 0.0, "by_lrs": True, "ends": ends, "passed": {}, "tuned": False}
+    return Raced(**home | {"ends": ends | seen.pop("ends", {})} | seen)
+
+
+QUICK, NOISY = {"SGD": 40, "Adam": 20}, {"problem": "ravine, noisy", "tuned": True}
+RMSPROP, SGD = {"ends": {"RMSprop": 0.001}}, {"ends": {"SGD": 0.001, "Momentum": np.inf}}
+TURNED = {"problem": "ravine, turned"}
+GOALS = {  # what is reached, by what is seen one after the other
+    "at first": (set(), [raced()]),
+    "both by lrs": ({0}, [raced(**RMSPROP), raced(), raced(**SGD)]),
+    "only one": (set(), [raced(**RMSPROP), raced()]),
+    "only the other": (set(), [raced(**SGD)]),
+    "by more than lrs": (set(), [raced(**RMSPROP, by_lrs=False), raced(**SGD)]),
+    "elsewhere": (set(), [raced(**RMSPROP, **TURNED), raced(**SGD)]),
+    "nobody to beat": (set(), [Raced("ravine", 0.0, True, {"RMSprop": 0.1, "SGD": 0.2}, {}, False), raced(**SGD)]),
+    "both ravines": ({1}, [raced(tuned=True), raced(), raced(**TURNED, tuned=True)]),
+    "one not tuned": (set(), [raced(tuned=True), raced(**TURNED)]),
+    "the saddle": ({2}, [raced(problem="saddle", passed=QUICK)]),
+    "less than twice": (set(), [raced(problem="saddle", passed=QUICK | {"SGD": 39})]),
+    "not on the ravine": (set(), [raced(passed=QUICK)]),
+    "with and without noise": ({3}, [raced(noise=1.0, **NOISY), raced(**NOISY)]),
+    "only with noise": (set(), [raced(noise=1.0, **NOISY), raced(noise=0.5, **NOISY)]),
+}
+
+
+@pytest.mark.parametrize("expected, seen", GOALS.values(), ids=GOALS)
+def test_a_goal_is_reached_only_when_it_is(expected, seen):
+    goals = race_goals()
+    for each in seen:
+        goals.see(each)
+    assert {i for i, done in enumerate(goals.reached) if done} == expected
+
+
+def test_the_controls_can_reach_each_goal(lab):
+    assert ticked(lab.settle()) == set()
+    lab.set(**{"SGD lr": LRS[55], "Momentum lr": LRS[0]})
+    assert ticked(lab) == set()
+    assert ticked(lab.set(**{"RMSprop lr": TRIED[9]})) == {0}
+    assert ticked(lab.set(problem="saddle", **{"SGD lr": TRIED[13], "RMSprop lr": TRIED[10]})) == {0, 2}
+    lab.set(problem="ravine", **{"RMSprop on": False, "Adam on": False}).do("tune all")
+    assert ticked(lab.set(problem="ravine, turned").do("tune all")) == {0, 1, 2}
+    lab.set(problem="ravine, noisy", noise=0.1).do("tune all").set(noise=0.0)
+    assert ticked(lab) == {0, 1, 2}
+    assert ticked(lab.do("tune all")) == set(range(4))
+
+
+def test_by_lrs_alone_means_from_the_start_with_the_knobs_that_each_brings(lab):
+    lab.set(**{"RMSprop lr": TRIED[9]})
+    lab.set(**{"Momentum momentum": 0.0, "SGD lr": LRS[55]})
+    assert ticked(lab) == set()
+    lab.set(**{"Momentum momentum": 0.9, "Momentum lr": LRS[0], "x": 0.13})
+    assert ticked(lab) == set()
+    assert ticked(lab.set(x=0.12)) == {0}
 
 
 # ---- optimizers of one's own

@@ -1,5 +1,11 @@
 """What a lab shows, read off its widgets, for tests that need no browser."""
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import ipywidgets
 import numpy as np
 
 
@@ -33,3 +39,50 @@ def widgets_of(lab, kind):
             yield from walk(child)
 
     return [each for each in walk(lab.widget()) if type(each).__name__ == kind]
+
+
+class PlotPage:
+    """A page that shows a lab, as far as the kernel knows: its picture, put together from what it is told, and bytes.
+
+    points   of each line; texts and alt as in a frame
+    bytes    of all messages to it, those of other widgets too
+    """
+
+    def __init__(self, lab):
+        self._plot, self.bytes = lab.plot, 0
+
+    def _hear(self, widget, message: dict, buffers=None) -> None:
+        self.bytes += len(json.dumps(message, default=str)) + sum(map(len, buffers or []))
+        if widget is self._plot:
+            if message["method"] == "custom":
+                self._change(message["content"], *buffers)
+            elif "frame" in message["state"]:
+                frame = self._plot.frame
+                points = np.frombuffer(frame["points"], "<f4").reshape(-1, 2)
+                self.points = np.split(points, np.cumsum(frame["lengths"])[:-1])
+                self.texts, self.alt = frame["texts"], frame["alt"]
+
+    def _change(self, told: dict, points: bytes) -> None:
+        new = np.frombuffer(points, "<f4").reshape(-1, 2)
+        for line, start, count, length in told["lines"]:
+            whole = np.full((length, 2), 1e9, "<f4")
+            kept = self.points[line][:length]
+            whole[: len(kept)] = kept
+            whole[start : start + count], new = new[:count], new[count:]
+            self.points[line] = whole
+        self.texts, self.alt = told.get("texts", self.texts), told.get("alt", self.alt)
+
+    def assert_shows(self, lab) -> None:
+        """The picture is the lab's."""
+        for seen, expected in zip(self.points, drawn(lab), strict=True):
+            np.testing.assert_array_equal(seen, expected.astype("<f4"))
+        assert (self.texts, self.alt) == (lab.plot.frame["texts"], lab.plot.frame["alt"])
+
+
+@contextmanager
+def shown(lab) -> Iterator[PlotPage]:
+    """The lab on such a page."""
+    page = PlotPage(lab)
+    with patch.object(ipywidgets.Widget, "_send", lambda *message, **more: page._hear(*message, **more)):
+        lab.plot._handle_custom_msg({"shown": True}, [])
+        yield page

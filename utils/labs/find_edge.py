@@ -9,7 +9,7 @@ import torch
 from matplotlib.axes import Axes
 
 from utils.descent import descend
-from utils.labs.goals import Walk, edge_goals
+from utils.labs.goals import EDGE, Walk, edge_goals
 from utils.labs.guarded_walk import RANDOM, Walked, guard_of, nowhere, walked
 from utils.labs.plot_widget import Canvas, PlotWidget, Stills
 from utils.labs.shell import Lab
@@ -17,6 +17,7 @@ from utils.plots import surface_contours
 from utils.surfaces import Surface, ravine
 
 KAPPAS = (1, 3, 10, 30, 100)
+LOSSES = (1e-12, 1e4)  # the range that the picture shows
 LRS = [float(f"{lr:.3g}") for lr in np.geomspace(0.003, 3, 351)]  # a key press changes lr by 2 %
 
 
@@ -24,7 +25,8 @@ def find_edge(make_optimizer: Callable = torch.optim.SGD, *, steps: int = 60) ->
     """Lab 1: gradient descent on a ravine, with sliders for lr, condition number κ and start.
 
     Left the path, in the middle its loss, right the loss after `steps` steps against lr: the curve that theory predicts
-    for plain gradient descent, the best lr 2/(μ + L), the edge 2/L, and a dot where the run really ended.
+    for plain gradient descent, and a dot where the run really ended. Once the student has found the edge, it is drawn
+    there and named, and so is the best lr.
     `make_optimizer(params, lr=…)` may be any optimizer, the student's own too: what it raises is shown, and so is that
     it takes too long, arrives at nan or draws random numbers.
     """
@@ -42,16 +44,17 @@ def find_edge(make_optimizer: Callable = torch.optim.SGD, *, steps: int = 60) ->
         run = walked(guarded, walk_from_start, lambda params: make_optimizer(params, lr=lr))
         walk = Walk(lr, kappa, start, run.trace or nowhere(start, steps))
         canvas, axes = stills[kappa]
-        return _frame(canvas, axes, walk, run), goals.listed() if run.error else goals.see(walk), canvas.png
+        return _frame(canvas, axes, walk, run, found=goals.reached[EDGE]), None if run.error else walk, canvas.png
 
-    return Lab("edge", plot, _controls(), update)
+    return Lab("edge", plot, _controls(), update, goals)
 
 
 def _controls() -> dict[str, ipywidgets.Widget]:
+    options = [(f"{lr:.3g}", lr) for lr in LRS]
+    lr = ipywidgets.SelectionSlider(options=options, value=LRS[100], description="lr")
+    lr.add_class("workshop-whole-row")
     return {
-        "lr": ipywidgets.SelectionSlider(
-            options=[(f"{lr:.3g}", lr) for lr in LRS], value=LRS[100], description="lr", layout={"width": "620px"}
-        ),
+        "lr": lr,
         "kappa": ipywidgets.SelectionSlider(options=[(str(k), k) for k in KAPPAS], value=10, description="κ = L/μ"),
         "x": ipywidgets.FloatSlider(value=-1.0, min=-1.2, max=1.2, step=0.1, description="start x"),
         "y": ipywidgets.FloatSlider(value=0.4, min=-0.9, max=0.9, step=0.1, description="start y"),
@@ -59,27 +62,35 @@ def _controls() -> dict[str, ipywidgets.Widget]:
 
 
 def _plot(canvas: Canvas, axes: list[Axes], steps: int) -> PlotWidget:
-    run = "#0072B2"
+    run, edge, best = "#0072B2", "#A33F00", "#00664A"
     return PlotWidget(
         size=list(canvas.size),
         panels=[canvas.panel(ax) for ax in axes],
         lines=[
+            {"panel": 2, "stroke": edge, "stroke-width": "2"},
+            {"panel": 2, "stroke": best, "stroke-width": "2", "stroke-dasharray": "2 3"},
             {"panel": 2, "stroke": "#5A5A5A", "stroke-width": "1.6", "stroke-dasharray": "5 3"},
             {"panel": 0, "stroke": "black", "dot": 6},
             {"panel": 0, "stroke": run, "stroke-width": "2", "dot": 5, "by_step": True},
             {"panel": 1, "stroke": run, "stroke-width": "2.5", "dot": 5, "by_step": True},
             {"panel": 2, "stroke": run, "dot": 7},
         ],
-        words=[{"fill": color, "text-anchor": "end"} for color in (run, "#A33F00", run)],
+        words=[
+            *({"fill": color, "text-anchor": "end"} for color in (run, edge, run, best, best)),
+            {"fill": edge, "text-anchor": "start"},
+        ],
         step=steps,
     )
 
 
-def _frame(canvas: Canvas, axes: list[Axes], walk: Walk, run: Walked) -> dict:
-    """What moves, for one walk and how it came about: the lines and words of _plot(), and the alt text."""
+def _frame(canvas: Canvas, axes: list[Axes], walk: Walk, run: Walked, *, found: bool) -> dict:
+    """What moves, for one walk and how it came about: the lines and words of _plot(), and the alt text.
+
+    The edge and the best lr are shown to those who have `found` the edge: till then it is what they look for.
+    """
     on_surface, on_loss, on_lr = axes
     lr, (x, y), loss, steps = walk.lr, walk.start, walk.trace.loss, len(walk.trace.lr)
-    edge = 2 / walk.kappa
+    edge, best, whole = 2 / walk.kappa, 2 / (1 + walk.kappa), slice(None if found else 0)
     grid = np.linspace(0, 1.5 * edge, 241)
     predicted = _predicted(grid, walk.kappa, walk.start, steps)
     end = np.clip(loss[-1] if np.isfinite(loss[-1]) else np.inf, 3e-12, 3e3)
@@ -87,6 +98,8 @@ def _frame(canvas: Canvas, axes: list[Axes], walk: Walk, run: Walked) -> dict:
     short = "no run: see below" if run.error else short
     return canvas.frame(
         [
+            (on_lr, [edge, edge][whole], LOSSES[whole]),
+            (on_lr, [best, best][whole], LOSSES[whole]),
             (on_lr, grid, np.clip(predicted, 1e-14, 1e6)),
             (on_surface, [x], [y]),
             (on_surface, *walk.trace.path.T),
@@ -97,8 +110,11 @@ def _frame(canvas: Canvas, axes: list[Axes], walk: Walk, run: Walked) -> dict:
             (on_loss, steps, 2e3, short if walk.fell else ""),
             (on_loss, steps, 2e3, "" if walk.fell else short),
             (on_lr, 1.38 * edge, end / 2, f"lr {lr:.3g} →" if lr > 1.44 * edge else ""),  # not in the picture
+            (on_lr, best - 0.03 * edge, 1e2, "best" if found else ""),
+            (on_lr, best - 0.03 * edge, 1e1, "2/(μ+L)" if found else ""),
+            (on_lr, 1.03 * edge, 1e2, "edge 2/L" if found else ""),
         ],
-        _alt_text(walk, run),
+        _alt_text(walk, run, found),
     )
 
 
@@ -114,15 +130,17 @@ def _ending(walk: Walk) -> str:
     return f"loss {walk.trace.loss[-1]:.1e}"
 
 
-def _alt_text(walk: Walk, run: Walked) -> str:
+def _alt_text(walk: Walk, run: Walked, found: bool) -> str:
     ending, edge = _ending(walk), 2 / walk.kappa
     if run.error:
         ending = f"your optimizer gave no run ({run.error})"
     elif walk.trace.diverged_at is None:
         ending += f" after {len(walk.trace.lr)} steps" + ("" if walk.fell else ": it did not go down")
-    share = f"{walk.lr / edge:.0%}" if walk.lr > 0.1 * edge else f"{walk.lr / edge:.1%}"
     ending += f". {RANDOM}" if run.random else ""
-    return f"lr {walk.lr:.3g}, κ = {walk.kappa}: {ending}. The edge 2/L is {edge:.3g}; this lr is {share} of it."
+    if found:
+        share = f"{walk.lr / edge:.0%}" if walk.lr > 0.1 * edge else f"{walk.lr / edge:.1%}"
+        ending += f". The edge 2/L is {edge:.3g}; this lr is {share} of it"
+    return f"lr {walk.lr:.3g}, κ = {walk.kappa}: {ending}."
 
 
 def _still(surface: Surface, steps: int) -> tuple[Canvas, list[Axes]]:
@@ -132,15 +150,9 @@ def _still(surface: Surface, steps: int) -> tuple[Canvas, list[Axes]]:
         figure.subplots_adjust(left=0.085, right=0.97, top=0.89, bottom=0.15, wspace=0.34)
         on_surface, on_loss, on_lr = axes
         surface_contours(surface, on_surface, title="The path")
-        limits = {"yscale": "log", "ylim": (1e-12, 1e4)}
+        limits = {"yscale": "log", "ylim": LOSSES}
         on_loss.set(xlim=(0, 1.04 * steps), xlabel="step", ylabel="loss", title="Its loss", **limits)
-        steepest = surface.gradient(1.0, 1.0)[1]  # L
-        best, edge = 2 / (1 + steepest), 2 / steepest
+        edge = 2 / surface.gradient(1.0, 1.0)[1]
         on_lr.set(xlim=(0, 1.5 * edge), xlabel="lr", title=f"Loss after {steps} steps", **limits)
         on_lr.locator_params(axis="x", nbins=5)
-        on_lr.axvline(edge, color="#A33F00", linewidth=2)
-        on_lr.axvline(best, color="#00664A", linewidth=2, linestyle=":")
-        beside = {"textcoords": "offset points", "fontweight": "bold", "fontsize": 10}
-        on_lr.annotate("edge 2/L", (edge, 1e2), (5, 0), color="#A33F00", **beside)
-        on_lr.annotate("best\n2/(μ+L)", (best, 1e2), (-5, 0), ha="right", color="#00664A", **beside)
         return Canvas.of(figure), list(axes)

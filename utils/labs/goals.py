@@ -1,6 +1,6 @@
 """The goals of the labs: what a student is to bring about with the sliders, and what has been brought about by now."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,13 +28,14 @@ class Goals:
         self._goals, self._heading = goals, heading
         self.reached = [progress.mine.known("goals", goal.text) for goal in goals]
 
-    def see(self, shown) -> str:
-        """Note what the lab shows, in the form that the rules of its goals take, and return the list as HTML."""
-        self.reached = [done or bool(goal.met(shown)) for done, goal in zip(self.reached, self._goals, strict=True)]
-        for done, goal in zip(self.reached, self._goals, strict=True):
-            if done:
+    def see(self, shown) -> bool:
+        """Note what the lab shows, in the form that the rules of its goals take. Is a goal reached that was not?"""
+        before = self.reached
+        self.reached = [done or bool(goal.met(shown)) for done, goal in zip(before, self._goals, strict=True)]
+        for known, done, goal in zip(before, self.reached, self._goals, strict=True):
+            if done and not known:
                 progress.mine.note("goals", goal.text, of=len(self._goals))
-        return self.listed()
+        return self.reached != before
 
     def listed(self) -> str:
         """The list as HTML, as far as the goals are reached by now."""
@@ -61,6 +62,9 @@ class Walk:
         return self.trace.diverged_at is None and self.trace.loss[-1] < self.trace.loss[0]
 
 
+EDGE = 1  # which goal of Lab 1 is to find the edge
+
+
 def edge_goals() -> Goals:
     """The goals of Lab 1; they see a Walk."""
     return Goals(
@@ -71,6 +75,7 @@ def edge_goals() -> Goals:
         Goal(
             "κ = 100, lr at least 0.5: find a start from which it converges all the same. Why does it?", _on_the_floor
         ),
+        heading="κ = L/μ says how narrow the valley is: across it the curvature is L, along it μ = 1. Goals:",
     )
 
 
@@ -96,6 +101,81 @@ class _BothSides:
 
 def _on_the_floor(walk: Walk) -> bool:
     return walk.kappa == 100 and walk.lr >= 0.5 and any(walk.start) and walk.fell
+
+
+# --- Lab 2 ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Raced:
+    """What Lab 2 shows.
+
+    problem      its name
+    noise        how strong it is
+    by_lrs       whether nothing but lrs has been moved since the problem was chosen
+    ends         racer → its loss at the end, infinite if it has diverged; of those that race
+    passed       racer → the steps that it took to the target; of those that got there
+    tuned        whether all that race stand at the lr that tuning found here
+    """
+
+    problem: str
+    noise: float
+    by_lrs: bool
+    ends: Mapping[str, float]
+    passed: Mapping[str, int]
+    tuned: bool
+
+    def best(self, racer: str, *others: str) -> bool:
+        """Whether this racer ends lowest on the ravine, against all of these others, and by lrs alone."""
+        rivals = [self.ends.get(other) for other in others]
+        own = self.ends.get(racer, np.inf)
+        return self.problem == "ravine" and self.by_lrs and all(rival is not None and own < rival for rival in rivals)
+
+
+def race_goals() -> Goals:
+    """The goals of Lab 2; they see a Raced."""
+    noisy = "ravine, noisy"
+    return Goals(
+        Goal(
+            "The ravine, by lrs alone: make RMSprop win, then make SGD beat Momentum.",
+            _EachOnce(
+                lambda raced: raced.best("RMSprop", "SGD", "Momentum", "Adam"),
+                lambda raced: raced.best("SGD", "Momentum"),
+            ),
+        ),
+        Goal(
+            "Tune all on the ravine, then on the turned one.",
+            _EachOnce(
+                lambda raced: raced.tuned and raced.problem == "ravine",
+                lambda raced: raced.tuned and raced.problem == "ravine, turned",
+            ),
+        ),
+        Goal("The saddle: let one pass the target in half the steps of another.", _far_apart),
+        Goal(
+            "The noisy ravine: tune all, then set noise to 0 and tune all again.",
+            _EachOnce(
+                lambda raced: raced.tuned and raced.problem == noisy and raced.noise > 0,
+                lambda raced: raced.tuned and raced.problem == noisy and raced.noise == 0,
+            ),
+        ),
+        heading='Goals; <code>labs.race({"NAdam": optim.NAdam})</code> enters a racer of your own:',
+    )
+
+
+class _EachOnce:
+    """Whether each of these has been so at one time or another."""
+
+    def __init__(self, *conditions: Callable[..., bool]):
+        self._conditions, self._met = conditions, [False] * len(conditions)
+
+    def __call__(self, shown) -> bool:
+        self._met = [met or condition(shown) for met, condition in zip(self._met, self._conditions, strict=True)]
+        return all(self._met)
+
+
+def _far_apart(raced: Raced) -> bool:
+    steps = raced.passed.values()
+    return raced.problem == "saddle" and len(steps) > 1 and max(steps) >= 2 * min(steps)
 
 
 # --- Lab 3 ----------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ class PlotWidget(anywidget.AnyWidget):
     size, panels, lines and words are fixed; one `frame` is everything that moves, so a change is one message:
     {"points": float32 bytes of (x, y) pairs in picture coordinates, "lengths": points per line,
      "texts": [(x, y, text) per word], "alt": what is seen, in words}.
+    A page that shows a frame is told only what is new in the next one, as changed() says it.
     """
 
     _esm = Path(__file__).with_name("plot_widget.js")
@@ -36,6 +37,48 @@ class PlotWidget(anywidget.AnyWidget):
     background = traitlets.Bytes().tag(sync=True)  # PNG
     frame = traitlets.Dict().tag(sync=True)
     step = traitlets.Int().tag(sync=True)  # lines marked by_step are drawn up to this point
+    _shown = False
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.on_msg(self._heard)
+
+    def _heard(self, _plot, said: dict, _buffers) -> None:
+        if said.get("shown"):  # by one page, or by one more
+            self._shown = True
+            self.send_state("frame")
+
+    def _should_send_property(self, key: str, value) -> bool:
+        return not (key == "frame" and self._shown) and super()._should_send_property(key, value)
+
+    @traitlets.observe("frame")
+    def _tell(self, change) -> None:
+        if self._shown:
+            told, points = changed(change.old, change.new)
+            self.send(told, [points])
+
+
+def changed(old: dict, new: dict) -> tuple[dict, bytes]:
+    """What turns one frame into the next, and the new points of all lines, one line after the other.
+
+    {"lines": [(line, from which point on, how many new points, how long it is now)], and "texts" and "alt" if new}.
+    """
+    lines, points = [], []
+    for i, (before, now) in enumerate(zip(_lines(old), _lines(new), strict=True)):
+        both = min(len(before), len(now))
+        differs = np.flatnonzero(before[:both] != now[:both])
+        if not differs.size and len(before) == len(now):
+            continue
+        start = int(differs[0]) if differs.size else both
+        stop = int(differs[-1]) + 1 if len(before) == len(now) else len(now)
+        lines.append((i, start, stop - start, len(now)))
+        points.append(now[start:stop].tobytes())
+    return {"lines": lines} | {name: new[name] for name in ("texts", "alt") if new[name] != old[name]}, b"".join(points)
+
+
+def _lines(frame: dict) -> list[np.ndarray]:
+    """The points of each line, a point as one number: so that a nan equals a nan."""
+    return np.split(np.frombuffer(frame["points"], "<u8"), np.cumsum(frame["lengths"])[:-1])
 
 
 @dataclass(frozen=True)
@@ -98,9 +141,10 @@ class Stills(dict):
         super().__init__()
         self._draw, self._waiting = draw, list(keys)
 
-    def draw_soon(self, *_) -> None:
-        """Start to draw those that are waiting; for the kernel's event loop, whatever the message says."""
-        asyncio.get_running_loop().call_later(0.2, self._draw_next)
+    def draw_soon(self, _plot, said: dict, _buffers) -> None:
+        """Start to draw those that are waiting, in the kernel's event loop, if the page says that it shows the lab."""
+        if said.get("shown"):
+            asyncio.get_running_loop().call_later(0.2, self._draw_next)
 
     def __missing__(self, key):
         self[key] = self._draw(key)
@@ -141,8 +185,9 @@ def flatten(plot: PlotWidget) -> bytes:
         panel = plot.panels[look["panel"]]
         clip = Rectangle(panel[:2], *panel[2:], transform=ax.transData)
         drawn = []
-        dashes = [float(d) for d in look.get("stroke-dasharray", "none").replace("none", "").split()]
-        style = {"linewidth": 0.72 * float(look.get("stroke-width", 1)), "dashes": dashes or (None, None)}
+        thick = float(look.get("stroke-width", 1))
+        dashes = [float(d) / thick for d in look.get("stroke-dasharray", "none").replace("none", "").split()]
+        style = {"linewidth": 0.72 * thick, "dashes": dashes or (None, None)}  # matplotlib's grow with the line
         drawn += ax.plot(x, y, color=look["stroke"], **style)
         seen = np.flatnonzero(np.isfinite(y))
         if look.get("dot") and seen.size:

@@ -8,12 +8,13 @@ from functools import lru_cache
 import ipywidgets
 import numpy as np
 
-from utils.descent import descend
+from utils.descent import Trace, descend
+from utils.labs.goals import Raced, race_goals
 from utils.labs.guarded_walk import Walked, guard_of, walked
 from utils.labs.plot_widget import Stills
 from utils.labs.race_picture import COLORS, DASHES, Entry, draw_still, frame, make_plot, visible
 from utils.labs.racers import LRS, PROBLEMS, RACERS, STEPS, TRIED, Course, Racer, home
-from utils.labs.shell import WRAP, Lab
+from utils.labs.shell import WRAP, Lab, grid, pictured
 
 TUNING = 4.0  # seconds that tuning may take for an optimizer of the student's
 
@@ -39,25 +40,26 @@ class _Lane:
 
     def __init__(self, racer: Racer):
         self.racer = racer
-        self.on = ipywidgets.Checkbox(value=racer.on, description=racer.name, indent=False, layout={"width": "110px"})
+        self.on = ipywidgets.Checkbox(value=racer.on, description=racer.name, indent=False, layout={"width": "96px"})
         self.lr = ipywidgets.SelectionSlider(
             options=[(f"{lr:.2g}", lr) for lr in LRS],
             value=min(LRS, key=lambda lr: abs(lr - racer.lr)),
             description="lr",
-            layout={"width": "215px"},
-            style={"description_width": "20px"},
+            layout={"width": "158px"},
+            style={"description_width": "16px"},
         )
         self.knobs = {
             knob: ipywidgets.SelectionSlider(
                 options=[(f"{value:g}", value) for value in values],
                 value=default,
                 description=knob,
-                layout={"width": "215px" if len(racer.knobs) == 1 else "190px"},
-                style={"description_width": f"{14 + 8.6 * len(knob):.0f}px"},
+                layout={"width": "188px"},  # two of these, an lr, a name and a result stand in one row
+                style={"description_width": "76px"},
             )
             for knob, (values, default) in racer.knobs.items()
         }
-        self.result = ipywidgets.HTML(layout={"width": "235px"})
+        self.result = ipywidgets.HTML(layout={"flex": "0 1 160px", "margin": "2px 0 2px auto"})
+        self.result.add_class("workshop-result")
         self._run = lru_cache(maxsize=256)(self._descend)  # only a racer whose setting changed runs again
         self._guarded = guard_of(racer.make) if racer.own else None
         self._tuned_for, self._curve = None, np.empty(0)
@@ -76,6 +78,11 @@ class _Lane:
         curve = self._curve if self._tuned_for == (course, setting) else np.empty(0)  # an old one would be wrong
         notes = ["with random numbers"] * run.random + ["too slow to tune"] * (self._too_slow_for == (course, setting))
         return Entry(self.racer.name, lr, run.trace or run.error or None, curve, ", ".join(notes))
+
+    @property
+    def by_default(self) -> bool:
+        """Whether all but lr is as the racer brings it."""
+        return all(self.knobs[knob].value == default for knob, (_, default) in self.racer.knobs.items())
 
     def tune(self, course: Course) -> None:
         """Move lr to the best of TRIED: as far down as the picture shows, and of several the smallest."""
@@ -96,8 +103,8 @@ class _Lane:
 
     def row(self, color: str, dashes: str) -> ipywidgets.HBox:
         """A swatch of its line, on or off, settings, how it ended."""
-        line = f'<line x1="2" y1="7" x2="38" y2="7" stroke="{color}" stroke-width="3" stroke-dasharray="{dashes}" />'
-        swatch = ipywidgets.HTML(f'<svg class="workshop-swatch" width="40" height="14" aria-hidden="true">{line}</svg>')
+        line = f'<line x1="2" y1="7" x2="30" y2="7" stroke="{color}" stroke-width="3" stroke-dasharray="{dashes}" />'
+        swatch = ipywidgets.HTML(f'<svg class="workshop-swatch" width="32" height="14" aria-hidden="true">{line}</svg>')
         row = ipywidgets.HBox([swatch, *self.controls.values(), self.result], layout=WRAP)
         row.add_class("workshop-row")  # its sliders are called by the name of the racer as well
         return row
@@ -133,7 +140,9 @@ class _Race:
         controls = self._shared.copy()
         for lane in self._lanes:
             controls |= lane.controls
-        self.lab = Lab("race", plot, controls, self._update, actions={"tune all": self._tune}, arrange=self._arranged)
+        self.lab = Lab(
+            "race", plot, controls, self._update, race_goals(), actions={"tune all": self._tune}, arrange=self._arranged
+        )
 
     def _course(self) -> Course:
         return Course.from_shares(**{name: self._shared[name].value for name in ("problem", "x", "y", "noise")})
@@ -144,7 +153,22 @@ class _Race:
         for lane, entry in zip(self._lanes, entries, strict=True):
             lane.result.value = html.escape(entry.result(target))
         canvas, axes = self._stills[course.surface.name]
-        return frame(canvas, axes, entries, course=course, target=target), "", canvas.png
+        return frame(canvas, axes, entries, course=course, target=target), self._raced(entries, course), canvas.png
+
+    def _raced(self, entries: list[Entry], course: Course) -> Raced:
+        """What the goals see."""
+        runs = {entry.name: entry.outcome for entry in entries if isinstance(entry.outcome, Trace)}
+        steps = {name: run.steps_to(self._shared["target"].value) for name, run in runs.items()}
+        surface, noise = PROBLEMS[course.problem]
+        as_it_came = (course.start, course.noise) == (surface.start, noise)
+        return Raced(
+            course.problem,
+            course.noise,
+            by_lrs=as_it_came and all(lane.by_default for lane in self._lanes),
+            ends={name: np.inf if run.diverged_at is not None else run.loss[-1] for name, run in runs.items()},
+            passed={name: reached for name, reached in steps.items() if reached is not None},
+            tuned=len(runs) > 1 and all(entry.tuned for entry in entries if entry.outcome is not None),
+        )
 
     def _tune(self) -> None:
         course = self._course()
@@ -164,24 +188,18 @@ class _Race:
 
     def _arranged(self, lab: Lab, scrub: ipywidgets.Widget) -> list[ipywidgets.Widget]:
         """The problem above the picture, a row for each racer below it."""
-        above = ipywidgets.HBox(list(self._shared.values()), layout=WRAP)
         rows = [lane.row(*look) for lane, *look in zip(self._lanes, COLORS, DASHES, strict=True)]
-        return [above, lab.plot, ipywidgets.HBox([*lab.buttons.values(), scrub]), *rows]
+        return [grid(self._shared.values()), pictured(lab, scrub), *rows]
 
 
 def _shared_controls() -> dict[str, ipywidgets.Widget]:
-    narrow = {"layout": {"width": "195px"}, "style": {"description_width": "50px"}}
-    percent = {"min": 0.0, "max": 1.0, "step": 0.01, "readout_format": ".0%", **narrow}
+    style = {"style": {"description_width": "56px"}}
+    percent = {"min": 0.0, "max": 1.0, "step": 0.01, "readout_format": ".0%", **style}
     targets = [(f"{10.0**-k:.0e}", 10.0**-k) for k in range(1, 10)]
     return {
-        "problem": ipywidgets.Dropdown(
-            options=list(PROBLEMS),
-            description="problem",
-            layout={"width": "250px"},
-            style={"description_width": "56px"},
-        ),
+        "problem": ipywidgets.Dropdown(options=list(PROBLEMS), description="problem", **style),
         "x": ipywidgets.FloatSlider(description="start x", **percent),
         "y": ipywidgets.FloatSlider(description="start y", **percent),
-        "noise": ipywidgets.FloatSlider(min=0.0, max=5.0, step=0.1, description="noise", **narrow),
-        "target": ipywidgets.SelectionSlider(options=targets, value=1e-3, description="target", **narrow),
+        "noise": ipywidgets.FloatSlider(min=0.0, max=5.0, step=0.1, description="noise", **style),
+        "target": ipywidgets.SelectionSlider(options=targets, value=1e-3, description="target", **style),
     }

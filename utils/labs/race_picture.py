@@ -36,6 +36,11 @@ class Entry:
         """How it ended, and after how many steps its loss was at most `target`."""
         return self._ending(target) + (f", {self.note}" if self.note and self.outcome is not None else "")
 
+    @property
+    def tuned(self) -> bool:
+        """Whether it stands at the lr that tuning found, and that still holds."""
+        return self.curve.size > 0 and self.lr == TRIED[int(self.curve.argmin())]
+
     def _ending(self, target: float) -> str:
         if self.outcome is None:
             return "not in the race"
@@ -74,12 +79,13 @@ def make_plot(canvas: Canvas, axes: list[Axes]) -> PlotWidget:
     """The widget over such a still part; frame() says what it shows."""
     lines = []
     for place, (color, dashes) in enumerate(zip(COLORS, DASHES, strict=True)):
-        look = {"stroke": color, "stroke-width": "2"}
+        # Who is drawn over others is thinner and has gaps: of several at one place each stays in sight.
+        look = {"stroke": color, "stroke-width": f"{3 - 0.3 * place:.1f}"}
         lines += [
-            {"panel": 0, "dot": 5, "by_step": True, "stroke-dasharray": dashes, **look},
-            {"panel": 1, "dot": 4, "by_step": True, **look},
+            {"panel": 0, "dot": 7 - 0.8 * place, "by_step": True, "stroke-dasharray": dashes, **look},
+            {"panel": 1, "dot": 6 - 0.7 * place, "by_step": True, "stroke-dasharray": dashes, **look},
             {"panel": 2, **look, "stroke-width": "1.5", "stroke-dasharray": dashes},
-            {"panel": 2, "dot": 11 - 1.8 * place, **look},  # of several at one place each shows its rim
+            {"panel": 2, "dot": 11 - 1.8 * place, **look},
         ]
     lines += [
         {"panel": 0, "stroke": "black", "dot": 6, "hollow": True},

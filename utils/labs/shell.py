@@ -1,27 +1,30 @@
-"""What every lab has in common: controls around a PlotWidget, a step slider with play, and a still picture."""
+"""What every lab has in common: controls around a PlotWidget, goals, a step slider with play, and a still picture."""
 
 import html
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 import ipywidgets
 from IPython.display import display
 
+from utils.labs.goals import Goals
 from utils.labs.plot_widget import PlotWidget, flatten
 from utils.plots import Picture
 
 
 class Lab:
-    """Controls around a PlotWidget. `update` turns the controls' values into a frame and a status line.
+    """Controls around a PlotWidget, and goals. `update` turns the controls' values into a frame.
 
     plot       the PlotWidget
     controls   name → ipywidgets control, in the order of the Tab key; update gets their values by these names
-    update     (**values) → (frame, HTML to show under the frame's alt text, background PNG or None to keep the present)
+    update     (**values) → (frame, what the goals are to see or None, background PNG)
+    goals      see what is shown wherever the controls come to rest, not what a drag leads through
     actions    label → function without arguments: buttons
     finish     ends what goes on in the background; called before a still picture is made
-    arrange    (lab, step slider with play) → widgets from top to bottom; by default controls, plot, buttons, status
+    arrange    (lab, step slider with play) → widgets from top to bottom; by default controls, plot, buttons, goals,
+               status
     lock       held while a frame is made: JupyterLab 4.6 has sliders answered by a thread of their own, and a cell that
                moves controls, or a timer that has something new to show, runs in another
     """
@@ -32,6 +35,7 @@ class Lab:
         plot: PlotWidget,
         controls: Mapping[str, ipywidgets.Widget],
         update: Callable,
+        goals: Goals,
         *,
         actions: Mapping[str, Callable] | None = None,
         finish: Callable[[], None] | None = None,
@@ -39,7 +43,9 @@ class Lab:
         lock: AbstractContextManager | None = None,
     ):
         self.name, self.plot, self.controls, self._update = name, plot, dict(controls), update
-        self.status = ipywidgets.HTML()
+        self.goals, self._shown = goals, None
+        self.status, self.goal_list = ipywidgets.HTML(), ipywidgets.HTML(goals.listed())
+        self.goal_list.add_class("workshop-goals")
         self.finish = finish or (lambda: None)
         self._lock = lock or threading.RLock()
         self._last_step = plot.step  # the browser will move plot.step itself
@@ -50,12 +56,14 @@ class Lab:
             button.on_click(partial(self._act, actions[label]))
         for control in self.controls.values():
             control.observe(self._changed, names="value")
+        plot.on_msg(lambda _plot, said, _buffers: self.settle() if said.get("rest") else None)
         self.redraw()
 
     def _act(self, act: Callable, button: ipywidgets.Button) -> None:
         button.disabled = True  # some take a second: the page shows that it is at work, and a second click waits
         try:
             act()
+            self.settle()
         finally:
             button.disabled = False
 
@@ -74,7 +82,7 @@ class Lab:
             raise ValueError(f"this lab has no control {sorted(unknown)}; it has {list(self.controls)}")
         for name, value in values.items():
             self.controls[name].value = value
-        return self
+        return self.settle()
 
     def do(self, action: str) -> "Lab":
         """Press a button by its label. Raises ValueError for one that the lab does not have."""
@@ -92,6 +100,7 @@ class Lab:
         finally:
             self._held = held
             self.redraw()
+            self.settle()
 
     def _changed(self, _change) -> None:
         self.redraw()
@@ -101,11 +110,20 @@ class Lab:
         if self._held:
             return
         with self._lock:
-            frame, status, background = self._update(**self.values)
-            if background is not None and background != self.plot.background:
+            frame, self._shown, background = self._update(**self.values)
+            if background != self.plot.background:
                 self.plot.background = background
             self.plot.frame = frame
-            self.status.value = f'<div style="line-height: 1.5"><b>{html.escape(frame["alt"])}</b>{status}</div>'
+            if self._arrange is _one_above_the_other:  # the others say elsewhere what their picture shows
+                self.status.value = f"<b>{html.escape(frame['alt'])}</b>"
+
+    def settle(self) -> "Lab":
+        """Let the goals see what is shown: the controls are at rest."""
+        with self._lock:
+            if not self._held and self._shown is not None and self.goals.see(self._shown):
+                self.goal_list.value = self.goals.listed()
+                self.redraw()  # the picture may show more once a goal is reached
+        return self
 
     def still(self) -> Picture:
         """The present state as a picture: what a page without a kernel shows. Waits for what is still going on."""
@@ -130,9 +148,27 @@ class Lab:
         play = ipywidgets.Play(value=step, min=0, max=last, interval=25, show_repeat=False)
         ipywidgets.jslink((scrub, "value"), (play, "value"))
         ipywidgets.jslink((scrub, "value"), (self.plot, "step"))
-        box = ipywidgets.VBox([look, *self._arrange(self, ipywidgets.HBox([scrub, play], layout=WRAP))])
+        steps = ipywidgets.HBox([scrub, play], layout=WRAP)
+        steps.add_class("workshop-steps")
+        box = ipywidgets.VBox([look, *self._arrange(self, steps)])
         box.add_class("workshop-lab")
         return box
+
+
+def grid(controls: Iterable[ipywidgets.Widget], *, wide: bool = False) -> ipywidgets.Box:
+    """Controls in columns of one width, as many as there is room for; `wide` ones for a slider of many values."""
+    box = ipywidgets.Box(list(controls))
+    box.add_class("workshop-wide-grid" if wide else "workshop-grid")
+    return box
+
+
+def pictured(lab: Lab, scrub: ipywidgets.Widget) -> ipywidgets.Box:
+    """The picture with the buttons and the step slider, and the goals beside it, or below where there is no room."""
+    below = ipywidgets.HBox([*lab.buttons.values(), scrub], layout=WRAP)
+    lab.goal_list.layout.flex = "1 1 250px"
+    return ipywidgets.HBox(
+        [ipywidgets.VBox([lab.plot, below], layout={"flex": "5 1 700px"}), lab.goal_list], layout=WRAP
+    )
 
 
 WRAP = {"flex_flow": "row wrap"}
@@ -148,10 +184,30 @@ LOOK = """
 }
 .workshop-lab .workshop-plot { border-radius: 4px }
 .workshop-lab .workshop-swatch { display: block; margin: 7px 4px; background: #ffffff; border-radius: 3px }
+.workshop-lab :is(.workshop-grid, .workshop-wide-grid) { display: grid; align-items: center; --least: 260px }
+.workshop-lab .workshop-wide-grid { --least: 400px }
+.workshop-lab :is(.workshop-grid, .workshop-wide-grid), .workshop-goals .widget-html-content {
+  grid-template-columns: repeat(auto-fill, minmax(min(var(--least), 100%), 1fr))
+}
+.workshop-lab :is(.workshop-grid, .workshop-wide-grid) > * { width: auto !important }
+.workshop-lab .workshop-whole-row { grid-column: 1 / -1 }
+.workshop-goals .widget-html-content {
+  display: grid; align-content: start; --least: 330px; gap: 2px 16px; line-height: 1.35
+}
+.workshop-goals .widget-html-content > div { padding-left: 1.4em; text-indent: -1.4em }
+.workshop-goals p { grid-column: 1 / -1; margin: 2px 0 0 }
+.workshop-lab .workshop-row:not(.workshop-grid) .widget-readout { min-width: 42px }
+.workshop-result { align-self: center }
+.workshop-result .widget-html-content { line-height: 1.15 }
+.workshop-notice { margin: 4px 0; padding: 6px 10px; border-left: 4px solid #B34700; font-weight: 600 }
+.workshop-stopped :is(.widget-slider, .widget-dropdown, .widget-checkbox, .jupyter-button):not(.workshop-steps *) {
+  opacity: 0.4
+}
+/* ipywidgets marks each widget of a kernel that has ended with an icon, once for every slider and row. */
+.jupyter-widgets-disconnected:is(.workshop-lab, .workshop-lab *)::before { content: none }
 .workshop-lab .widget-inline-hbox { max-width: calc(100% - 4px) } /* it has a margin of 2 px */
 """
 
 
 def _one_above_the_other(lab: Lab, scrub: ipywidgets.Widget) -> list[ipywidgets.Widget]:
-    above = ipywidgets.HBox(list(lab.controls.values()), layout=WRAP)
-    return [above, lab.plot, ipywidgets.HBox([*lab.buttons.values(), scrub], layout=WRAP), lab.status]
+    return [grid(lab.controls.values()), pictured(lab, scrub), lab.status]

@@ -5,15 +5,17 @@ from collections.abc import Iterable
 import ipywidgets
 
 from utils.labs.designer.choices import AFTER, ALONE, BEFORE, COMPOSE, KNOBS, LRS, PARTNERS
-from utils.labs.shell import WRAP, Lab
+from utils.labs.shell import WRAP, Lab, grid
 
 STYLE = """<style>
 .workshop-code textarea { font: 12px/1.35 monospace; white-space: pre }
 .workshop-lab .workshop-words .widget-readout { min-width: 150px }
+/* The name stays alone in its column: no scheduler's sliders need more than three rows. */
+.workshop-row.workshop-grid > :first-child { grid-row: 1 / span 3 }
+.workshop-grid > .workshop-words { grid-column: span 2 }
 .workshop-results td, .workshop-results th { padding: 1px 12px 1px 0; text-align: left; line-height: 1.5 }
 .workshop-results th, .workshop-results td:not([colspan]) { white-space: nowrap }
-.workshop-results div, .workshop-results p { line-height: 1.4; margin: 4px 0 }
-div.workshop-results > div { padding-left: 1.4em; text-indent: -1.4em }
+.workshop-results p { line-height: 1.4; margin: 4px 0 }
 </style>"""
 
 
@@ -26,13 +28,13 @@ class Controls(dict):
 
     def __init__(self, own: Iterable[str]):
         super().__init__(
-            scheduler=_choice([*KNOBS, *own], "scheduler", 310),
-            compose=_choice(list(COMPOSE), "composed", 220),
-            partner=_choice(list(PARTNERS), "second", 240),
+            scheduler=_choice([*KNOBS, *own], "scheduler"),
+            compose=_choice(list(COMPOSE), "composed"),
+            partner=_choice(list(PARTNERS), "second"),
             milestone=_slider(range(5, 196, 5), 20, "milestone"),
-            lr=_slider(LRS, 0.126, "lr", 400),
-            constant=_slider(LRS, 0.126, "constant lr", 430),
-            log=ipywidgets.Checkbox(description="logarithmic lr axis", indent=False, layout={"width": "170px"}),
+            lr=_slider(LRS, 0.126, "lr"),
+            constant=_slider(LRS, 0.126, "constant lr"),
+            log=ipywidgets.Checkbox(description="logarithmic lr axis", indent=False),
         )
         self._rows = {}  # "StepLR", "2nd LinearLR" → its arguments
         for prefix, also, offered in (("", "", KNOBS), ("2nd ", "second: ", PARTNERS)):
@@ -48,39 +50,34 @@ class Controls(dict):
         shown |= {"milestone"} if compose in (AFTER, BEFORE) else set()
         optional = self._rows | {name: self[name] for name in ("partner", "milestone")}
         for name, widget in optional.items():
-            widget.layout.display = "flex" if name in shown else "none"
+            widget.layout.display = None if name in shown else "none"
 
     def arranged(self, lab: Lab, scrub: ipywidgets.Widget, *, results, code) -> list[ipywidgets.Widget]:
         """The page from top to bottom; the two widgets `results` and `code` stand beside the picture or below it."""
-        top, lrs = (
-            ipywidgets.HBox([self[name] for name in names], layout=WRAP)
-            for names in (("scheduler", "compose", "partner", "milestone"), ("lr", "constant", "log"))
-        )
+        top = grid(self[name] for name in ("scheduler", "compose", "log", "partner", "milestone"))
+        lrs = grid((self[name] for name in ("lr", "constant")), wide=True)
         code.add_class("workshop-code")
         below = ipywidgets.HBox([results, code], layout=WRAP)
         below.add_class("workshop-below")
-        picture = ipywidgets.VBox([lab.plot, scrub], layout={"flex": "1 1 700px", "max_width": "100%"})
+        picture = ipywidgets.VBox([lab.plot, scrub, lab.goal_list], layout={"flex": "1 1 700px", "max_width": "100%"})
         beside = ipywidgets.HBox([picture, below], layout=WRAP)
         beside.add_class("workshop-beside")  # on a slide, which is wider than it is high
         return [ipywidgets.HTML(STYLE), top, lrs, *self._rows.values(), beside]
 
 
-def _look(width: int, name: str) -> dict:
-    return {"layout": {"width": f"{width}px"}, "style": {"description_width": f"{12 + 7.6 * len(name):.0f}px"}}
+LOOK = {"style": {"description_width": "108px"}}  # of the longest name: the sliders begin in one line
 
 
-def _choice(options: list[str], name: str, width: int) -> ipywidgets.Dropdown:
-    return ipywidgets.Dropdown(options=options, description=name, **_look(width, name))
+def _choice(options: list[str], name: str) -> ipywidgets.Dropdown:
+    return ipywidgets.Dropdown(options=options, description=name, **LOOK)
 
 
-def _slider(values, value, name: str, width: int = 285) -> ipywidgets.SelectionSlider:
+def _slider(values, value, name: str) -> ipywidgets.SelectionSlider:
     texts = [_text(each) for each in values]
     options = [(text.replace("{k}", "k"), each) for text, each in zip(texts, values, strict=True)]
-    wide = max(map(len, texts)) > 9
-    slider = ipywidgets.SelectionSlider(
-        options=options, value=value, description=name, **_look(width + 90 * wide, name)
-    )
-    slider.add_class("workshop-words" if wide else "workshop-numbers")
+    slider = ipywidgets.SelectionSlider(options=options, value=value, description=name, **LOOK)
+    if max(map(len, texts)) > 9:
+        slider.add_class("workshop-words")
     return slider
 
 
@@ -91,8 +88,7 @@ def _text(value) -> str:
 
 
 def _row(heading: str, arguments: Iterable[ipywidgets.Widget]) -> ipywidgets.HBox:
-    name = ipywidgets.HTML(f'<b class="workshop-name">{heading}</b>', layout={"width": "216px"})
-    beside = ipywidgets.HBox(list(arguments), layout={**WRAP, "flex": "1 1 330px"})
-    row = ipywidgets.HBox([name, beside], layout=WRAP)
+    name = ipywidgets.HTML(f'<b class="workshop-name">{heading}</b>')
+    row = grid([name, *arguments])
     row.add_class("workshop-row")  # its sliders are called by the name of the scheduler as well
     return row

@@ -41,7 +41,7 @@ class _Designer:
 
     def __init__(self, own: Mapping[str, Callable]):
         self._own = {name: Part(name, make, own=Guarded()) for name, make in own.items()}
-        self._controls, self._goals = Controls(own), designer_goals()
+        self._controls = Controls(own)
         self._canvas, self._axes = draw_still()
         self._code = ipywidgets.Textarea(
             description="code",
@@ -61,6 +61,7 @@ class _Designer:
             make_plot(self._canvas, self._axes),
             self._controls,
             self._update,
+            designer_goals(),
             finish=self._runs.finish,
             arrange=partial(self._controls.arranged, results=self._results, code=self._code),
             lock=lock,
@@ -72,9 +73,9 @@ class _Designer:
         what = self._designs.setdefault(what, what)
         self._code.value = what.code
         shown = self._shown(what, Design(values["constant"]))
-        goals = self._goals.see(Trained(values["compose"] != ALONE, shown.schedule, shown.constant))
-        self._results.value = f'<div class="workshop-results">{table(values, shown)}{goals}</div>'
-        return frame(self._canvas, self._axes, values, shown), "", self._canvas.png
+        self._results.value = f'<div class="workshop-results">{table(values, shown)}</div>'
+        trained = Trained(values["compose"] != ALONE, shown.schedule, shown.constant)
+        return frame(self._canvas, self._axes, values, shown), trained, self._canvas.png
 
     def _shown(self, what: Design, constant: Design) -> Shown:
         """What is known of a design beside a constant lr by now; what is not is trained from here on."""

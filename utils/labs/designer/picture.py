@@ -73,8 +73,9 @@ def frame(canvas: Canvas, axes: list[Axes], values, shown: Shown) -> dict:
         (on_momentum, steps[: len(shown.momentum)], shown.momentum),
     ]
     for run in (schedule, constant):
-        moving += [(on_loss, steps, each) for each in _in_picture(run.loss.T)]
-    moving += [(on_loss, steps, _in_picture(run.mean)) for run in (constant, schedule)]
+        moving += [(on_loss, steps[: run.step + 1], each) for each in _in_picture(run.loss[: run.step + 1].T)]
+    for run in (constant, schedule):
+        moving.append((on_loss, steps[: run.step + 1], _in_picture(run.mean[: run.step + 1])))
 
     training = next((run for run in (constant, schedule) if not run.finished), None)
     words = [(on_lr, 0, scale.height(mark), f"{mark:g}") for mark in scale.marks]
