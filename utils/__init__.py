@@ -23,8 +23,10 @@ imports `tools`, which the launcher runs. import-linter holds the layers, see py
 import os
 
 from utils.internals.compiler import let_it_wait
+from utils.internals.memory import keep_freed_memory
 
 let_it_wait()
+keep_freed_memory()
 
 # Libraries choose their code by the processor that they find, and each code rounds in its own way. Training a deep net
 # amplifies a last bit into the second digit. So we ask for code that every x86 processor since 2015 can run and that

@@ -2,6 +2,7 @@
 
 errors          what an error says, and whether a `raise` made it
 compiler        torch's compiler is loaded when somebody compiles
+memory          freed memory is kept for the next tensors
 torch_steps     names of torch that it does not promise
 process_state   what belongs to the whole process, kept and put back
 running         a function in a thread of its own, stopped when its time is up
