@@ -2,6 +2,7 @@
 
     python3 workshop.py lab [NUMBER] [-- jupyter arguments]     open your copy of a lesson: lab 02; else the last one
     python3 workshop.py lab NUMBER --fresh|--live|--originals   a new copy, the old one stays | to code live | original
+    python3 workshop.py report                                  one page of what you have done, to keep or hand in
     python3 workshop.py present NUMBER                          show a lesson as live slides, on which the labs work
     python3 workshop.py slides [NUMBER ...]                     write the slides into files that need no network
     python3 workshop.py wheels FOLDER                           fetch all packages, for a class without network
@@ -67,6 +68,7 @@ def module(name, *between):
 
 
 COMMANDS = {"lab": lab, "present": module("tools.deck.present"), "slides": module("tools.deck.slides")}
+COMMANDS["report"] = module("tools.report")
 COMMANDS.update(wheels=module("tools.wheels"), test=module("tools.proof", "--"), bench=module("tests.benchmarks"))
 COMMANDS.update(refresh=module("tools.refresh"), replicate=module("tools.replicate"))
 HELP = ("-h", "--help")

@@ -81,11 +81,11 @@ def test_an_answer_stands_beside_what_was_measured(shown, students):
     (entry,) = stored(students)
     assert entry.pop("time") and entry == {
         **{"lesson": "01", "name": "edge-lr", "question": "Which lr ends lowest?"},
-        **{"answer": "0.195", "after_result": False},
+        **{"answer": "0.195", "shown": "0.195", "after_result": False},
     }
     page.seen("edge-lr", 0.18, WHY)
     assert text(shown) == "✗ **You: 0.195. Measured: 0.18.** It goes further, and swings."
-    assert stored(students, "results")[0]["measured"] == "0.18"
+    assert [stored(students, "results")[0][key] for key in ("measured", "shown")] == ["0.18", "0.18"]
 
 
 def test_a_right_answer_is_praised(shown, students):

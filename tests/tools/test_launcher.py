@@ -33,7 +33,7 @@ WORKSHOP = Path(__file__).resolve().parents[2] / "workshop.py"
 REAL = [f"tools/{name}.py" for name in ("__init__", "copies", "installation", "notebooks", "settings")]
 REAL += ["utils/__init__.py", "utils/internals/__init__.py", "utils/internals/files.py"]  # tools/copies.py writes by it
 STAND_INS = ["jupyterlab.py", "pytest.py"]
-STAND_INS += [f"tools/{name}.py" for name in ("first_import", "proof", "refresh", "wheels")]
+STAND_INS += [f"tools/{name}.py" for name in ("first_import", "proof", "refresh", "report", "wheels")]
 STAND_INS += ["tools/deck/present.py", "tools/deck/slides.py"]
 LESSON = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 WINDOWS = os.name == "nt"
@@ -408,6 +408,7 @@ def test_copies_that_cannot_be_made_are_told(twin):
     [
         (["present", "02", "--run-all"], "present.py", ["02", "--run-all"]),
         (["present", "02", "--", "--port=9999"], "present.py", ["02", "--port=9999"]),
+        (["report"], "report.py", []),
         (["slides"], "slides.py", []),
         (["slides", "1", "02b"], "slides.py", ["1", "02b"]),
         (["wheels", "a folder"], "wheels.py", ["a folder"]),

@@ -122,7 +122,8 @@ class Page:
     def _keep(self, asked: Question, answer: Answer) -> str:
         """Note an answer, and return what to say of it."""
         late = self._was_seen(asked.name)
-        self.journal.add("answers", name=asked.name, question=asked.text, answer=answer, after_result=late)
+        entry = {"name": asked.name, "question": asked.text, "answer": answer, "shown": asked.shown(answer)}
+        self.journal.add("answers", **entry, after_result=late)
         noted = f"Noted: {asked.shown(answer)}."
         if late:
             noted += " You had seen the result, so your first prediction still counts."
@@ -133,7 +134,8 @@ class Page:
         self._results[asked.name] = result
         known = [each["measured"] for each in self.journal.entries("results") if each["name"] == asked.name]
         if result not in known[-1:]:
-            self.journal.add("results", name=asked.name, question=asked.text, measured=result)
+            entry = {"name": asked.name, "question": asked.text, "measured": result, "shown": asked.shown(result)}
+            self.journal.add("results", **entry)
 
     def _was_seen(self, name: str) -> bool:
         return any(each["name"] == name for each in self.journal.entries("results"))

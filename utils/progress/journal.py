@@ -4,13 +4,13 @@ The file lies in the folder of the student's copies, which is known by its name,
 that of the lessons themselves, answers live as long as the kernel and nothing is written.
 
     {"format": 1,
-     "answers": [{"time", "lesson", "name", "question", "answer", "after_result"}, …],
-     "results": [{"time", "lesson", "name", "question", "measured"}, …],
+     "answers": [{"time", "lesson", "name", "question", "answer", "shown", "after_result"}, …],
+     "results": [{"time", "lesson", "name", "question", "measured", "shown"}, …],
      "exercises": [{"time", "lesson", "name" of the check, "said" by it}, …],       passed, each once
      "goals": [{"time", "lesson", "name": its words, "of": how many the lab has}, …],  reached, each once
      "boards": [{"time", "lesson", "name" of the recipe, "score", "said", "source"}, …]}    each look
 
-A file of an earlier version has the first two lists only.
+`shown` is the answer in words. A file of an earlier version has the first two lists only, and no `shown`.
 
 Each write makes the whole file anew beside the old one and takes its name, under a lock, so a crash leaves the old file
 or the new one. A write that fails (full disk, no permission) is made up for by the next one.
@@ -120,7 +120,7 @@ class Journal:
         stored = {kind: [] for kind in LISTS}
         if self.path:
             try:
-                stored = _read(self.path)
+                stored = read(self.path)
             except FileNotFoundError:
                 pass
             except ValueError:
@@ -133,7 +133,7 @@ class Journal:
         return {kind: stored[kind] + [each for each in self._mine[kind] if each not in stored[kind]] for kind in LISTS}
 
 
-def _read(path: Path) -> dict[str, list[dict]]:
+def read(path: Path) -> dict[str, list[dict]]:
     """What a file holds. Raises ValueError if that is no journal, OSError if it cannot be read."""
     try:
         content = json.loads(path.read_bytes())

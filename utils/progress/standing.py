@@ -38,6 +38,11 @@ class Standing:
         more = extra * len(self.open) / exercises if exercises else 0
         return tuple(_rounded(part * share + more) for part in self.lesson.minutes)
 
+    @property
+    def left(self) -> str:
+        """The minutes that are left, in words."""
+        return _range(*self.minutes)
+
     def __str__(self) -> str:
         parts = [(self.predicted, len(self.lesson.questions), "predictions")]
         parts += [(self.passed, len(self.lesson.exercises), "exercises"), (*self.goals, "lab goals")]
@@ -56,7 +61,7 @@ class Overview:
     def _repr_markdown_(self) -> str:
         headers = ["notebook", "minutes left" if self.done else "minutes, with exercises", *["done"] * self.done]
         rows = [
-            [f"[{each.lesson.title}]({each.lesson.file})", _range(*each.minutes), *[str(each)] * self.done]
+            [f"[{each.lesson.title}]({each.lesson.file})", each.left, *[str(each)] * self.done]
             for each in self.standings
         ]
         least, most = (sum(each.minutes[k] for each in self.standings) for k in (0, 1))
@@ -65,7 +70,7 @@ class Overview:
         return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
 
     def __repr__(self) -> str:
-        return "\n".join(f"{each.lesson.title}: {_range(*each.minutes)} minutes" for each in self.standings)
+        return "\n".join(f"{each.lesson.title}: {each.left} minutes" for each in self.standings)
 
 
 def overview(journal: Journal) -> Overview:
