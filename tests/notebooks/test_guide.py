@@ -162,9 +162,10 @@ def cells_an_hour(cells, minutes):
     """How many cells a class meets in an hour.
 
     Notes are not shown, what 03 builds up step by step is one thing, and a question asked by predict() and a cell that
-    does no more than answer it belong to the experiment between them.
+    does no more than answer it belong to the experiment between them, and the check of a repair to the program.
     """
-    met = [cell for cell in cells if not (is_note(cell) or has_tag(cell, "ladder") or only_frames(cell))]
+    extra = ("ladder", "clinic-check")
+    met = [cell for cell in cells if not (is_note(cell) or only_frames(cell) or any(has_tag(cell, t) for t in extra))]
     return len(met) / minutes * 60
 
 
@@ -176,7 +177,8 @@ def test_a_lesson_has_about_sixty_cells_an_hour(path):
 
 def test_what_a_class_does_not_meet_is_not_counted():
     seen, note, step = {}, {"slideshow": {"slide_type": "notes"}}, {"tags": ["ladder"]}
-    code = [{"cell_type": "code", "metadata": each, "source": "1"} for each in [seen] * 19 + [step] * 9]
+    repair = {"tags": ["clinic-check"]}
+    code = [{"cell_type": "code", "metadata": each, "source": "1"} for each in [seen] * 19 + [step] * 9 + [repair]]
     text = [{"cell_type": "markdown", "metadata": each} for each in [note] * 5 + [seen] * 13]
     asked = {"cell_type": "code", "metadata": {"tags": ["predict"]}, "source": "predict('a', 'A?', [1, 2])"}
     told = {"cell_type": "code", "metadata": {"tags": ["reveal"]}, "source": "best = 1\nseen('a', best, {2: 'No.'})"}

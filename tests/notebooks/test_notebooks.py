@@ -30,6 +30,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 ALT_CHARACTERS = 15
 CODE_LINES, SETUP_LINES = 25, 30
 TEXT_WORDS = 160
+HINT_WORDS = 60
 OUTPUT_BYTES, NOTEBOOK_BYTES = 400_000, 6_000_000
 SLIDE_TYPES = {"slide", "subslide", "fragment", "skip", "notes", "-"}
 EXERCISE_TAGS = ["exercise-stub", "exercise-check", "exercise-solution"]
@@ -348,6 +349,18 @@ def predictions_are_seen(notebook: Notebook, path: Path) -> Iterator[str]:
         yield "predictions() lists what was predicted at the end"
 
 
+@check
+def quizzes_are_tagged(notebook: Notebook, path: Path) -> Iterator[str]:
+    """Slides leave the code of a tagged cell out, and a student's copy folds it: it holds the answer."""
+    for cell in notebook["cells"]:
+        if bool(calls(cell, "quiz")) != ("quiz" in tags(cell)):
+            yield f"{name(cell)}: a cell that calls quiz() has the tag quiz, and no other has"
+        elif "quiz" in tags(cell):
+            before = ast.parse(source(cell)).body[:-1]
+            if len(calls(cell, "quiz")) > 1 or not all(isinstance(each, ast.ImportFrom) for each in before):
+                yield f"{name(cell)}: a cell that calls quiz() asks one question and does no more"
+
+
 def before_they_are_seen(notebook: Notebook) -> Iterator[dict]:
     """The cells between a prediction and its answer."""
     asked = set()
@@ -448,9 +461,28 @@ def exercises_are_complete(notebook: Notebook, path: Path) -> Iterator[str]:
                 yield f"{name(cell)} is tagged {role} and is a {cell['cell_type']} cell"
             elif role == "exercise-solution" and solution_code(cell) is None:
                 yield f"{name(cell)} needs <details>, <summary> and one ```python block"
+            elif role == "exercise-solution" and (problem := wrong_hints(cell)):
+                yield f"{name(cell)}: {problem}"
     for exercise, roles in parts.items():
         if roles != EXERCISE_TAGS:
             yield f"exercise {exercise} has the cells {', '.join(roles)}; expected {', '.join(EXERCISE_TAGS)}, in order"
+
+
+@check
+def clinics_are_complete(notebook: Notebook, path: Path) -> Iterator[str]:
+    """A program, its check, and the diagnosis, folded."""
+    kinds = [
+        "check" if "clinic-check" in tags(cell) else
+        None if "clinic" not in tags(cell) else
+        "program" if cell["cell_type"] == "code" else
+        "diagnosis" if source(cell).startswith("<details><summary>Diagnosis</summary>") else None
+        for cell in notebook["cells"]
+    ]  # fmt: skip
+    for place, kind in enumerate(kinds):
+        if kind == "check" and kinds[place - 1 : place + 2] != ["program", "check", "diagnosis"]:
+            yield f"{name(notebook['cells'][place])} stands between a clinic's program and its diagnosis"
+        if kind == "diagnosis" and kinds[place - 1] != "check":
+            yield f"{name(notebook['cells'][place])}: before a diagnosis a student can have a repair checked"
 
 
 def solution_code(cell: dict) -> str | None:
@@ -458,6 +490,27 @@ def solution_code(cell: dict) -> str | None:
     blocks = re.findall(r"^```python\n(.*?)^```", source(cell), re.MULTILINE | re.DOTALL)
     parts = ("<details>", "<summary>", "</summary>", "</details>")
     return blocks[0] if len(blocks) == 1 and all(part in source(cell) for part in parts) else None
+
+
+HINTS = re.compile(
+    "".join(rf"<details><summary>Hint {n}: {what}</summary>\n\n(.+?)\n\n" for n, what in enumerate(
+        ("where to look", "the idea", "the line"), start=1
+    )) + "</details></details></details>\n\n<details><summary>Solution</summary>",
+    re.DOTALL,
+)  # fmt: skip
+
+
+def wrong_hints(cell: dict) -> str | None:
+    """What is wrong with the hints before a solution: three, each folded into the one before it, the last with code."""
+    hints = HINTS.match(source(cell))
+    if not hints:
+        return "three hints come before the solution, each folded into the one before it"
+    if long := [hint for hint in hints.groups() if len(hint.split()) > HINT_WORDS]:
+        return f"a hint has one or two sentences, at most {HINT_WORDS} words: {long[0]}"
+    if "`" not in hints[3]:
+        return "the third hint shows no code"
+    lines = [line.strip() for line in solution_code(cell).splitlines() if not re.match("def|class", line)]
+    return None if any(line not in hints[3] for line in lines) else "the third hint is the whole solution"
 
 
 # ---- the notebooks
@@ -475,8 +528,9 @@ def test_notebook(path, check):
 
 
 def test_no_two_lessons_give_a_prediction_the_same_name():
-    names = [literal(call) for path in NOTEBOOKS for cell in read(path)["cells"] for call in calls(cell, "predict")]
-    assert names and len(set(names)) == len(names)
+    cells = [cell for path in NOTEBOOKS for cell in read(path)["cells"]]
+    asked = {kind: [literal(call) for cell in cells for call in calls(cell, kind)] for kind in ("predict", "quiz")}
+    assert all(asked.values()) and len({*asked["predict"], *asked["quiz"]}) == sum(map(len, asked.values()))
 
 
 def exercises(path: Path) -> list[str]:
@@ -568,10 +622,15 @@ def markdown_output(text: str) -> dict:
 STILL_ROLE = {"workshop": {"role": "lab-still"}}
 
 
+SOLUTION = ["</details></details></details>", "", "<details><summary>Solution</summary>", ""]
+
+
 def good() -> Notebook:
     """A small notebook that passes every check."""
     img = '<img alt="a loss that falls &gt; slowly" src="data:image/png;base64,iVBORw0KGgo/home/x=">'
     answer = "```python\ndef half(x):\n    return x / 2\n```"
+    hints = [f"<details><summary>Hint {k}</summary>\n\nLook.\n" for k in ("1: where to look", "2: the idea")]
+    hints += ["<details><summary>Hint 3: the line</summary>\n\n`return x / …`\n"]
     sources = [
         ("title", "markdown", "# A title\n\n[End](#The-end), [`b`](b.ipynb#Part-of-b), ![a ravine from above](p.png)"),
         ("imports", "code", "import math"),
@@ -585,7 +644,11 @@ def good() -> Notebook:
         ("saw", "markdown", "**What you saw.** It came."),
         ("half-stub", "code", "def half(x): ..."),
         ("half-check", "code", "from utils.checks import Verdict\n\nVerdict(half(4) == 2, 'half of 4 is 2')"),
-        ("half-solution", "markdown", "<details><summary>Solution</summary>\n\n" + answer + "\n</details>"),
+        ("half-solution", "markdown", "\n".join([*hints, *SOLUTION, answer, "</details>"])),
+        ("sick", "code", "def third(x):\n    return x / 2"),
+        ("sick-check", "code", "third(6) == 2"),
+        ("sick-diagnosis", "markdown", "<details><summary>Diagnosis</summary>\n\nIt halves.\n\n</details>"),
+        ("ask-half", "code", "from utils.predictions import quiz\n\nquiz('q', 'Half of 4?', {'2': 'Yes.'}, right='2')"),
         ("bets", "code", "predictions()"),
         ("end", "markdown", "### The `end`\n\n[the guide](README.md#a-guide-really)"),
     ]  # fmt: skip
@@ -600,7 +663,10 @@ def good() -> Notebook:
     cells[1]["metadata"]["tags"] = ["setup"]
     cells[3]["outputs"] = [html_output(f"<p>{img}</p>")]
     cells[4]["metadata"]["tags"] = ["nbval-ignore-output"]
-    for place, tag in ((5, "predict"), (6, "predict"), (7, "reveal"), (8, "lab"), (9, "reveal")):
+    for cell in cells:
+        if cell["id"].startswith("sick"):
+            cell["metadata"]["tags"] = ["clinic-check" if cell["id"] == "sick-check" else "clinic"]
+    for place, tag in ((5, "predict"), (6, "predict"), (7, "reveal"), (8, "lab"), (9, "reveal"), (-3, "quiz")):
         cells[place]["metadata"]["tags"] = [tag]
     still = html_output(img.replace("<img", '<img class="lab-still lab-still-edge"'))
     cells[8]["outputs"] = [still | {"metadata": STILL_ROLE}, html_output("the sliders")]
@@ -757,6 +823,10 @@ BAD: list[tuple[str, Callable[[Notebook], None]]] = [
     ("predictions_are_seen", with_source("bets", lambda source: "1")),
     ("predictions_are_seen", swapped("bet", "bet-won")),
     ("predictions_are_seen", lambda notebook: by_id(notebook, "bet-won").update(outputs=[markdown_output(ELSEWHERE)])),
+    ("quizzes_are_tagged", with_metadata("ask-half", tags=[])),
+    ("quizzes_are_tagged", with_metadata("idea-plot", tags=["quiz"])),
+    ("quizzes_are_tagged", plus("ask-half", "\nquiz('r', 'And of 6?', {'3': 'Yes.'}, right='3')")),
+    ("quizzes_are_tagged", with_source("ask-half", lambda source: f"math.pi\n{source}")),
     ("labs_are_tagged", with_metadata("lab", tags=["live"])),
     ("labs_are_tagged", with_metadata("lab", tags=[])),
     ("labs_are_tagged", with_metadata("idea-plot", tags=["lab"])),
@@ -771,6 +841,9 @@ BAD: list[tuple[str, Callable[[Notebook], None]]] = [
     ("exemptions_have_a_reason", plus("idea-plot", "\n# NBVAL_IGNORE_OUTPUT")),
     ("exemptions_have_a_reason", with_metadata("idea-time", tags=["nbval-skip"])),
     ("exemptions_have_a_reason", with_metadata("idea-time", tags=[])),
+    ("clinics_are_complete", without("sick")),
+    ("clinics_are_complete", without("sick-check")),
+    ("clinics_are_complete", without("sick-diagnosis")),
     ("exercises_are_complete", without("half-check")),
     ("exercises_are_complete", without("half-solution")),
     ("exercises_are_complete", with_metadata("half-check", exercise="third")),
@@ -778,6 +851,11 @@ BAD: list[tuple[str, Callable[[Notebook], None]]] = [
     ("exercises_are_complete", with_metadata("half-check", tags=[])),
     ("exercises_are_complete", with_metadata("half-check", tags=["exercise-solution"])),
     ("exercises_are_complete", with_source("half-solution", lambda source: source.replace("<summary>", ""))),
+    ("exercises_are_complete", with_source("half-solution", lambda source: source.replace("Hint 2", "Hint 3"))),
+    ("exercises_are_complete", with_source("half-solution", lambda source: source.replace("\n\n<details>", "\n"))),
+    ("exercises_are_complete", with_source("half-solution", lambda source: source.replace("Look.", "Look. " * 61))),
+    ("exercises_are_complete", with_source("half-solution", lambda source: source.replace("`return x / …`", "Halve."))),
+    ("exercises_are_complete", with_source("half-solution", lambda source: source.replace("x / …`", "x / 2`"))),
     ("exercises_are_complete", plus("half-solution", "\n```python\n1\n```")),
 ]  # fmt: skip
 

@@ -186,7 +186,7 @@ def test_copies_of_the_real_notebooks(path):
     assert "For the instructor" not in json.dumps(copy, ensure_ascii=False)
 
     def kept(cell):  # what a copy has of the original: everything, or, where it tells what was seen, all but its fold
-        if "reveal" in cell["metadata"].get("tags", []):
+        if {"reveal", "quiz"} & {*cell["metadata"].get("tags", [])}:
             metadata = {key: value for key, value in cell["metadata"].items() if key != "jupyter"}
             source = "".join(cell["source"])
             opened = re.fullmatch(r"<details><summary>.*?</summary>\n\n(.*)\n\n</details>", source, re.S)
@@ -197,7 +197,7 @@ def test_copies_of_the_real_notebooks(path):
     folded = [cell for cell in copy["cells"] if "reveal" in cell["metadata"].get("tags", [])]
     hidden = [cell for cell in folded if cell["metadata"].get("jupyter") or cell["source"].startswith("<details>")]
     assert hidden == folded
-    # By other means than the code's: from the first cell that asks for a prediction on, only cells that call a lab.
+    # By other means than the code's: from the first cell that asks for a prediction on, only cells that ask, or call a lab.
     asked = next(
         i
         for i, cell in enumerate(original["cells"])
@@ -205,7 +205,7 @@ def test_copies_of_the_real_notebooks(path):
     )
     late = copy["cells"][asked:]
     shown = [cell for cell in late if cell.get("outputs")]
-    assert all(re.search(r"\blabs\.\w+\(|^predict\(", "".join(cell["source"])) for cell in shown)
+    assert all(re.search(r"\blabs\.\w+\(|^(predict|quiz)\(", "".join(cell["source"]), re.M) for cell in shown)
     for cell in shown:
         if "".join(cell["source"]).startswith("predict("):
             (output,) = cell["outputs"]

@@ -64,7 +64,7 @@ def check_fresh(candidate: Callable) -> str:
     if len(losses) < 2:
         raise Wrong(f"You returned {count(len(losses))}: two or more show whether the loss moves.")
     if np.ptp(losses) == 0:
-        raise still(f"the loss is {losses[0]:.4f} at every step.")
+        raise still(f"on data of the check's own the loss is {losses[0]:.4f} at every step.")
     if not losses[-1] < losses[0]:
         raise Wrong(f"The loss moves now, and not down: it goes from {losses[0]:.4f} to {losses[-1]:.4f}.")
     return (

@@ -297,7 +297,7 @@ def test_a_quick_question_is_on_a_slide_with_its_choices_as_cards_and_without_it
     cards = deck.page.locator(".slides .deck-card:has(.deck-body-of.fragment)")
     choices = [choice for cell in asked for choice in cell.outputs[0].metadata.workshop.choices]
     assert choices and cards.locator(".deck-summary").all_text_contents() == choices
-    assert "quiz(" not in deck.page.locator(".slides").inner_html()
+    assert "quiz(" not in deck.page.locator(".slides").first.inner_html()
 
 
 def test_the_lab_moves_without_a_kernel(deck):
