@@ -77,6 +77,7 @@ def test_without_a_kernel_each_choice_is_folded_over_its_sentence(quiz, shown):
 
 def test_nothing_is_said_before_an_answer_and_the_form_is_no_prediction(quiz):
     widget = quiz().widgets["moves"]
+    assert widget.button.layout.flex == "none"  # beside a long sentence it would lose its last words
     assert widget.button.description == "That is my answer" and widget.status.value == ""
     assert "Predict" not in widget.children[0].value and "Which line moves <code>w</code>?" in widget.children[0].value
 

@@ -197,7 +197,7 @@ def test_copies_of_the_real_notebooks(path):
     folded = [cell for cell in copy["cells"] if "reveal" in cell["metadata"].get("tags", [])]
     hidden = [cell for cell in folded if cell["metadata"].get("jupyter") or cell["source"].startswith("<details>")]
     assert hidden == folded
-    # By other means than the code's: from the first cell that asks for a prediction on, only cells that ask, or call a lab.
+    # By other means than the code's: from the first prediction on, only cells that ask, or call a lab.
     asked = next(
         i
         for i, cell in enumerate(original["cells"])

@@ -56,7 +56,8 @@ class Ask(ipywidgets.VBox):
         self.controls = {ONE: _choices, SEVERAL: _choices, NUMBER: _field, ORDER: _places}[question.kind](
             question, before
         )
-        self.button = ipywidgets.Button(description=button, layout={"width": "auto"})
+        layout = {"width": "auto", "flex": "none"}  # whole, also beside a long line
+        self.button = ipywidgets.Button(description=button, layout=layout)
         self.button.on_click(lambda _button: self._press())
         self.status = ipywidgets.HTML(noted)
         text = f"<style>{LOOK}</style>" + f"<b>{head}</b> {markup(question.text)}".removeprefix("<b></b> ")
