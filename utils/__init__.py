@@ -8,6 +8,7 @@ sweeps       sweep(): every lr and every seed trained at once by one optimizer; 
 schedules    lr_curve(): the lrs that a scheduler would set, without spending it
 comparison   compare(): is it better, or is it noise? The judge of experiments
 plots        every figure: `ax` in, `ax` out; picture() puts it into the notebook with its alt text
+lend         lend(): what one section of a lesson builds and others use, for a section that starts without it
 guard        check, call: run what a student wrote
 verdicts     Verdict: what a check says
 machine      is this machine ready for the workshop?

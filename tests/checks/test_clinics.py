@@ -1,5 +1,6 @@
 """The bug clinics: each program as it stands in its lesson shows its fault, and a repair is told from half of one."""
 
+import ast
 import json
 from functools import cache
 from pathlib import Path
@@ -57,7 +58,9 @@ def settings(number: str) -> dict:
 def repaired(patient: str, *changes: tuple[str, str]):
     """What the program defines, with these changes of its text."""
     number, id, _ = PATIENTS[patient]
-    text = lesson(number)[id].partition("\n\n\n")[0]  # the function or class alone
+    source = lesson(number)[id]
+    (node,) = (node for node in ast.parse(source).body if getattr(node, "name", None) == patient)
+    text = ast.get_source_segment(source, node)
     for old, new in changes:
         assert old in text, old
         text = text.replace(old, new)

@@ -7,11 +7,10 @@ import nbformat
 import pytest
 from nbformat import NotebookNode, v4
 
-from tools.deck.needed_cells import MissingName, names, needed_cells
+from tools.deck.needed_cells import names
 from tools.notebooks import has_tag, lessons, number_of
 
 LESSONS = {number_of(lesson): lesson for lesson in lessons()}
-WAITING = {"02d", "05a"}  # their races still lean on section 1 or 2; who mends one strikes it from here
 
 
 def parts(notebook: NotebookNode) -> dict[str, list[NotebookNode]]:
@@ -35,15 +34,22 @@ def exercises(notebook: NotebookNode) -> dict[str, list[NotebookNode]]:
     return found
 
 
+def missing(cells: list[NotebookNode], given: frozenset[str]) -> Iterator[str]:
+    """What the cells use without having it. A function may use what a later cell defines: it is not called before."""
+    bound, used = set(given), [(cell.id, names(cell.source)) for cell in cells]
+    for id, found in used:
+        yield from (f"cell {id} needs `{name}`" for name in sorted(found.needed - bound))
+        bound |= found.bound
+    for id, found in used:
+        yield from (f"cell {id} needs `{name}`" for name in sorted(found.called - bound))
+
+
 def problems(notebook: NotebookNode) -> Iterator[str]:
     """What keeps a part of the notebook from being run after the set-up alone, as if the parts before it had run."""
     setup, *sections = parts(notebook).items()
-    first, given = setup[1], set().union(*(names(cell.source).bound for cell in setup[1]))
+    given = frozenset().union(*(names(cell.source).bound for cell in setup[1]))
     for title, cells in [*sections, *exercises(notebook).items()]:
-        try:
-            needed_cells(first + cells, range(len(first), len(first + cells)))
-        except MissingName as missing:
-            yield f"{title}: {missing}"
+        yield from (f"{title}: {what}" for what in missing(cells, given))
     for title, cells in sections:
         for cell in cells:
             if has_tag(cell, "setup"):
@@ -55,10 +61,7 @@ def problems(notebook: NotebookNode) -> Iterator[str]:
                 yield f"{title}: cell {cell.id} gives a new meaning to what the set-up defines: {', '.join(again)}"
 
 
-@pytest.mark.parametrize(
-    "number",
-    [pytest.param(each, marks=pytest.mark.xfail(strict=True)) if each in WAITING else each for each in LESSONS],
-)
+@pytest.mark.parametrize("number", LESSONS)
 def test_every_section_and_every_exercise_starts_from_the_set_up(number):
     assert list(problems(nbformat.read(LESSONS[number], as_version=4))) == []
 
@@ -79,6 +82,7 @@ def lesson(*, second: str, tags: tuple[str, ...] = (), **metadata: str) -> Noteb
         (lesson(second="y = z\ny"), None),
         (lesson(second="print(y)"), "2. Two: cell two needs `y`"),
         (lesson(second="def f():\n    return y"), "2. Two: cell two needs `y`"),
+        (lesson(second="def f():\n    return u\n\n\nu = f"), None),
         (lesson(second="def answer(): ...", exercise="three"), None),
         (lesson(second="check(answer, z)", exercise="three"), "three: cell two needs `answer`"),
         (lesson(second="print(z)", exercise="three"), "three: cell two needs `z`"),

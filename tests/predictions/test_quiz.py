@@ -9,6 +9,7 @@ from utils.predictions import page as pages
 from utils.predictions import quizzes
 from utils.predictions.page import Page
 from utils.predictions.quizzes import Quiz
+from utils.progress import Journal
 
 CHOICES = {"backward()": "It *adds* to `.grad`.", "step()": "Yes, & at once."}
 
@@ -28,7 +29,7 @@ def quiz(shown, tmp_path):
     (tmp_path / "my-work").mkdir()
 
     def new() -> Quiz:
-        quiz = Quiz(Page(tmp_path / "my-work"))
+        quiz = Quiz(Page(Journal(tmp_path / "my-work")))
         quiz.ask("moves", "Which line moves `w`?", CHOICES, right="step()")
         quiz.ask("asks", "Which asks?", {"predict()": "Yes.", "seen()": "It shows."}, right="predict()")
         return quiz
@@ -88,4 +89,4 @@ def test_nothing_is_said_before_an_answer_and_the_form_is_no_prediction(quiz):
 )
 def test_a_question_without_its_answer_or_a_sentence_is_refused(shown, tmp_path, choices, right, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        Quiz(Page(tmp_path)).ask("moves", "Which?", choices, right=right)
+        Quiz(Page(Journal(tmp_path))).ask("moves", "Which?", choices, right=right)

@@ -38,7 +38,7 @@ class Quiz:
 
         def told(answer: Answer) -> str:
             mark = "✓" if answer == right_one else "✗"
-            score = f"<br>{html.escape(self.score())} {html.escape(self.page.journal.trouble)}"
+            score = f"<br>{html.escape(self.score())} {html.escape(self.page.journal.tell())}"
             return f"{mark} {markup(said[answer])}{score}"
 
         def keep(answer: Answer) -> str:
