@@ -20,6 +20,7 @@ LONGEST = (
     *("tests/labs/test_designer.py", "tests/tools/test_copies.py", "tests/checks/examiner/*", "notebooks/*"),
     *("tests/notebooks/*", "tests/tools/*", "tests/practice/*"),
 )
+IN_A_BROWSER = pytest.StashKey[set]()  # the files that ask for the fixture `browser`
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,9 +29,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((at for at, pattern in enumerate(LONGEST) if fnmatch.fnmatch(file, pattern)), len(LONGEST))
 
     items.sort(key=place)
+    in_a_browser = items[0].config.stash.setdefault(IN_A_BROWSER, set()) if items else set()
     for item in items:
-        if {"browser", "chromium"} & set(getattr(item, "fixturenames", ())):
+        needed = {"browser", "chromium"} & set(getattr(item, "fixturenames", ()))
+        if needed:
             item.add_marker("browser")
+        if "browser" in needed:
+            in_a_browser.add(item.path)
 
 
 def shared(nodeid: str) -> str:
@@ -86,6 +91,23 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+class Shared(contextlib.ExitStack):
+    """What files that follow one another share: a browser and a page of JupyterLab, which cost more than a test."""
+
+    browser = labs = None
+
+
+SHARED = Shared()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None):
+    yield
+    if not nextitem or nextitem.path not in item.config.stash[IN_A_BROWSER]:
+        SHARED.close()  # Playwright's loop would stand in the way of those who run one of their own
+        SHARED.browser = SHARED.labs = None
+
+
 @pytest.fixture(scope="module")
 def browser():
     """A headless Chromium."""
@@ -93,12 +115,12 @@ def browser():
     from tools.browser import NoBrowser
     from tools.browser import browser as chromium
 
-    with contextlib.ExitStack() as stack:
+    if not SHARED.browser:
         try:
-            started = stack.enter_context(chromium())
+            SHARED.browser = SHARED.enter_context(chromium())
         except NoBrowser as reason:
             missing(str(reason))
-        yield started
+    return SHARED.browser
 
 
 @pytest.fixture(scope="session")
@@ -112,10 +134,13 @@ def jupyter(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def notebook(browser, jupyter, case):
-    """JupyterLab with the lab of the module's `case` after run-all; a test starts where the last one left it."""
-    from tests.support.any_lab import opened
+    """JupyterLab with the lab of the module's `case` in view; a test starts where the last one left it."""
+    from tests.support.any_lab import bring_into_view, opened
 
-    yield from opened(browser, jupyter, case)
+    if not SHARED.labs or SHARED.labs.page.is_closed():
+        SHARED.labs = SHARED.enter_context(opened(browser, jupyter))
+    bring_into_view(SHARED.labs, case)
+    return SHARED.labs
 
 
 @pytest.fixture(scope="module")
