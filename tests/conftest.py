@@ -20,7 +20,6 @@ LONGEST = (
     *("tests/labs/test_designer.py", "tests/tools/test_copies.py", "tests/checks/examiner/*", "notebooks/*"),
     *("tests/notebooks/*", "tests/tools/*", "tests/practice/*"),
 )
-IN_A_BROWSER = pytest.StashKey[set]()  # the files that ask for the fixture `browser`
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,13 +28,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((at for at, pattern in enumerate(LONGEST) if fnmatch.fnmatch(file, pattern)), len(LONGEST))
 
     items.sort(key=place)
-    in_a_browser = items[0].config.stash.setdefault(IN_A_BROWSER, set()) if items else set()
     for item in items:
-        needed = {"browser", "chromium"} & set(getattr(item, "fixturenames", ()))
-        if needed:
+        if {"browser", "chromium"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("browser")
-        if "browser" in needed:
-            in_a_browser.add(item.path)
 
 
 def shared(nodeid: str) -> str:
@@ -103,7 +98,12 @@ SHARED = Shared()
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None):
     yield
-    if not nextitem or nextitem.path not in item.config.stash[IN_A_BROWSER]:
+    if nextitem and nextitem.path == item.path:
+        return
+    asks = nextitem and any(
+        "browser" in getattr(each, "fixturenames", ()) for each in item.session.items if each.path == nextitem.path
+    )
+    if not asks:
         SHARED.close()  # Playwright's loop would stand in the way of those who run one of their own
         SHARED.browser = SHARED.labs = None
 
