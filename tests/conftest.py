@@ -108,6 +108,10 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None):
         SHARED.browser = SHARED.labs = None
 
 
+def pytest_unconfigure() -> None:
+    SHARED.close()  # also when the run was cut short
+
+
 @pytest.fixture(scope="module")
 def browser():
     """A headless Chromium."""
