@@ -86,6 +86,32 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+class Shared(contextlib.ExitStack):
+    """What files that follow one another share: a browser and a page of JupyterLab, which cost more than a test."""
+
+    browser = labs = None
+
+
+SHARED = Shared()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None):
+    yield
+    if nextitem and nextitem.path == item.path:
+        return
+    asks = nextitem and any(
+        "browser" in getattr(each, "fixturenames", ()) for each in item.session.items if each.path == nextitem.path
+    )
+    if not asks:
+        SHARED.close()  # Playwright's loop would stand in the way of those who run one of their own
+        SHARED.browser = SHARED.labs = None
+
+
+def pytest_unconfigure() -> None:
+    SHARED.close()  # also when the run was cut short
+
+
 @pytest.fixture(scope="module")
 def browser():
     """A headless Chromium."""
@@ -93,12 +119,12 @@ def browser():
     from tools.browser import NoBrowser
     from tools.browser import browser as chromium
 
-    with contextlib.ExitStack() as stack:
+    if not SHARED.browser:
         try:
-            started = stack.enter_context(chromium())
+            SHARED.browser = SHARED.enter_context(chromium())
         except NoBrowser as reason:
             missing(str(reason))
-        yield started
+    return SHARED.browser
 
 
 @pytest.fixture(scope="session")
@@ -112,10 +138,13 @@ def jupyter(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def notebook(browser, jupyter, case):
-    """JupyterLab with the lab of the module's `case` after run-all; a test starts where the last one left it."""
-    from tests.support.any_lab import opened
+    """JupyterLab with the lab of the module's `case` in view; a test starts where the last one left it."""
+    from tests.support.any_lab import bring_into_view, opened
 
-    yield from opened(browser, jupyter, case)
+    if not SHARED.labs or SHARED.labs.page.is_closed():
+        SHARED.labs = SHARED.enter_context(opened(browser, jupyter))
+    bring_into_view(SHARED.labs, case)
+    return SHARED.labs
 
 
 @pytest.fixture(scope="module")

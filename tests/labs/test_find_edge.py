@@ -19,6 +19,7 @@ from traitlets import TraitError
 
 from tests.support.badly_behaved import fails, forever, leave, that, wobble
 from tests.support.lab_widgets import drawn, options, shown, to_data, widgets_of
+from tools.notebooks import is_still
 from utils.descent import FAR
 from utils.internals import running
 from utils.labs import find_edge, guarded
@@ -279,9 +280,10 @@ def test_lines_of_the_still_picture_are_cut_off_at_their_panel(lab):
 
 def test_a_notebook_gets_a_still_picture_and_a_widget(lab, monkeypatch):
     outputs = []
-    monkeypatch.setattr(sys.modules[type(lab).__module__], "display", lambda data, **_: outputs.append(data))
+    monkeypatch.setattr(sys.modules[type(lab).__module__], "display", lambda data, **more: outputs.append((data, more)))
     lab._ipython_display_()
-    still, live = outputs
+    (still, more), (live, _) = outputs
+    assert is_still(more)
     assert set(still) == {"text/html", "text/plain"} and still["text/plain"] == lab.plot.frame["alt"]
     (tag,) = re.findall(r"<img [^>]*>", still["text/html"])
     assert 'class="lab-still lab-still-edge"' in tag

@@ -5,11 +5,12 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.any_lab import UNNAMED, AnyLab, AnyLabInBothThemes
+from tests.support.any_lab import AnyLab, AnyLabInBothThemes, at_one_end, press_twenty_times
+from tests.support.axe import findings
 from tests.support.lab_pictures import CASES, CONTROLS, assert_drawn, value
 from utils.labs import find_edge
 
-WALKED = "svg.workshop-plot > svg:nth-of-type(1) > path:nth-of-type(2)"  # the run's path on the surface
+WALKED = "svg:nth-of-type(1) > path:nth-of-type(2)"  # the run's path on the surface
 
 
 @pytest.fixture(scope="module")
@@ -18,14 +19,14 @@ def case():
 
 
 def points(notebook) -> int:
-    return len(re.findall("[ML]", notebook.page.locator(WALKED).get_attribute("d")))
+    return len(re.findall("[ML]", notebook.plot.locator(WALKED).get_attribute("d")))
 
 
 def test_the_lab_is_shown_after_run_all(notebook, twin):
     assert_drawn(notebook, twin)
     assert value(notebook, "lr") == 0.0216 and points(notebook) == 61
-    expect(notebook.page.locator("svg.workshop-plot > image")).to_have_attribute("href", re.compile("^blob:"))
-    still = notebook.page.locator("img.lab-still")
+    expect(notebook.plot.locator("image")).to_have_attribute("href", re.compile("^blob:"))
+    still = notebook.page.locator("img.lab-still-edge")
     expect(still).to_have_count(1)
     expect(still).to_be_hidden()
 
@@ -41,31 +42,16 @@ def test_every_control_has_a_name_and_says_its_value(notebook):
         expect(notebook.page.locator(".workshop-lab").get_by_role("button", name=name, exact=True)).to_have_count(1)
 
 
-@pytest.mark.parametrize("label", CONTROLS)
-def test_a_control_answers_the_keyboard(notebook, twin, label):
-    notebook.handle(label).press("Home")
-    lowest = value(notebook, label)
-    assert_drawn(notebook, twin)
-    notebook.handle(label).press("ArrowRight")
-    assert value(notebook, label) > lowest
-    assert_drawn(notebook, twin)
-    expect(notebook.handle(label)).to_have_attribute("aria-valuetext", notebook.readout(label).inner_text())
-    notebook.handle(label).press("ArrowLeft")
-    assert value(notebook, label) == lowest
-    assert_drawn(notebook, twin)
-
-
-@pytest.mark.parametrize("label", CONTROLS)
-def test_a_control_answers_the_mouse(notebook, twin, label):
-    handle = notebook.handle(label)
-    handle.press("Home")
-    lowest, box = value(notebook, label), handle.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    notebook.page.mouse.move(x, y)
-    notebook.page.mouse.down()
-    notebook.page.mouse.move(x + 60, y, steps=5)
-    notebook.page.mouse.up()
-    assert value(notebook, label) > lowest
+def test_the_controls_answer_the_keyboard(notebook, twin):
+    for label in CONTROLS:
+        notebook.handle(label).press("Home")
+        lowest = value(notebook, label)
+        notebook.handle(label).press("ArrowRight")
+        assert value(notebook, label) > lowest
+        assert_drawn(notebook, twin)
+        expect(notebook.handle(label)).to_have_attribute("aria-valuetext", notebook.readout(label).inner_text())
+        notebook.handle(label).press("ArrowLeft")
+        assert value(notebook, label) == lowest
     assert_drawn(notebook, twin)
 
 
@@ -73,8 +59,7 @@ def test_the_last_of_20_quick_presses_wins(notebook, twin):
     notebook.handle("κ = L/μ").press("Home")
     notebook.handle("lr").press("Home")
     before = value(notebook, "lr")
-    for _ in range(20):
-        notebook.handle("lr").press("ArrowRight")
+    press_twenty_times(notebook, "lr")
     assert value(notebook, "lr") == pytest.approx(before * 1000 ** (20 / 350), rel=0.01)
     assert_drawn(notebook, twin)
 
@@ -119,7 +104,7 @@ def test_a_goal_counts_once_the_slider_is_released(notebook):
     notebook.page.evaluate("window.rests = 0")
     share = [lr for _, lr in find_edge().controls["lr"].options].index(0.182) / 350
     notebook.page.mouse.move(track["x"] + share * track["width"], y, steps=3)
-    expect(notebook.page.locator("svg.workshop-plot")).to_have_attribute(
+    expect(notebook.plot).to_have_attribute(
         "aria-label", re.compile(r"^lr 0\.18\d, κ = 10")
     )
     assert notebook.page.evaluate("window.rests") == 0
@@ -127,44 +112,22 @@ def test_a_goal_counts_once_the_slider_is_released(notebook):
     expect(goal).to_have_text(re.compile("^✓"))
 
 
+@pytest.mark.parametrize("end", ["Home", "End"])
+def test_all_sliders_at_one_end(notebook, case, twin, end):
+    at_one_end(notebook, case, twin, end)
+
+
 class TestInBothThemes(AnyLabInBothThemes):
-    """Axe, the focus, a page at 200 %."""
+    """Axe and the focus."""
 
 
-def test_a_restarted_kernel_runs_the_lab_again(notebook, case, twin):
-    """What holds a lab and its kernel together is the same for all three."""
-    handles = notebook.page.locator(".workshop-lab .noUi-handle[aria-label]")
-    before = handles.count()
-    notebook.menu("Kernel", "Restart Kernel and Run All Cells…")
-    notebook.page.locator(".jp-Dialog button.jp-mod-accept").last.click()
-    last = notebook.page.locator(".jp-CodeCell .jp-InputPrompt").last
-    expect(last).to_have_text("[*]:", timeout=60_000)  # not yet the lab of the kernel before
-    expect(last).to_have_text("[2]:", timeout=60_000)
-    fresh = case.make()
-    plot = notebook.page.locator("svg.workshop-plot").first
-    expect(plot).to_have_attribute("aria-label", fresh.plot.frame["alt"], timeout=60_000)
-    expect(handles).to_have_count(before, timeout=60_000)  # the controls come after the picture, one by one
-    expect(notebook.page.locator(UNNAMED)).to_have_count(0)
-    case.agrees(notebook, twin)
-    notebook.handle(case.slider).press("Home")
-    notebook.handle(case.slider).press("ArrowRight")
-    case.agrees(notebook, twin)
+def test_axe_would_find_an_unnamed_control(notebook, case):
+    handle = notebook.page.locator(f".workshop-lab .noUi-handle[aria-label='{case.slider}']:visible").element_handle()
+    handle.evaluate("each => each.removeAttribute('aria-label')")
+    found = findings(notebook.page, ".workshop-lab")
+    handle.evaluate("(each, name) => each.setAttribute('aria-label', name)", case.slider)
+    assert any("aria-input-field-name" in each for each in found)
 
 
 class TestAnyLab(AnyLab):
-    """Ends, random moves, no errors; the last test takes the kernel away."""
-
-
-def test_when_its_kernel_has_ended_a_lab_says_so_and_only_its_steps_move(notebook):
-    if not notebook.page.get_by_text("No Kernel").count():
-        notebook.menu("Kernel", "Shut Down Kernel")
-    expect(notebook.page.locator(".workshop-lab").get_by_role("alert")).to_contain_text("run this cell again")
-    expect(notebook.page.locator(".workshop-lab [inert] .noUi-handle")).to_have_count(4)
-    assert notebook.handle("step").evaluate("each => !each.closest('[inert]')")
-    icons = """() => [...document.querySelectorAll(".workshop-lab, .workshop-lab *")].filter((each) =>
-      !each.closest("button") && !["none", "normal", '""'].includes(getComputedStyle(each, "::before").content))"""
-    notebook.page.evaluate(
-        """() => document.querySelectorAll(".workshop-lab .jupyter-widgets").forEach((each) =>
-                   each.classList.add("jupyter-widgets-disconnected"))"""  # as after a restart
-    )
-    assert notebook.page.evaluate(f"({icons})().length") == 0
+    """Mouse, random moves, no errors."""

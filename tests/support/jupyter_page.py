@@ -19,6 +19,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 ROOT = Path(__file__).parents[2]
+expect.set_options(timeout=30_000)  # 5 s are too few for a kernel or a page beside others that compute
 
 
 def missing(reason: str) -> NoReturn:
@@ -104,7 +105,7 @@ class NotebookPage:
         self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.goto(jupyter.address(notebook))
-        self.page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
+        self.page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=180_000)
         return self
 
     def menu(self, name: str, item: str) -> None:
@@ -113,7 +114,7 @@ class NotebookPage:
 
     def run_all(self, shown: str = "svg.workshop-plot") -> None:
         """Run every cell and wait until what `shown` selects is there."""
-        expect(self.page.locator(".jp-Toolbar-kernelName").first).to_contain_text("Python 3", timeout=30_000)
+        expect(self.page.locator(".jp-Toolbar-kernelName").first).to_contain_text("Python 3", timeout=90_000)
         never_run = self.page.locator(".jp-CodeCell .jp-InputPrompt").first.filter(has_text="[ ]")
         for _ in range(3):  # JupyterLab drops the request, without a word, while its kernel is still connecting
             self.page.locator(".jp-Notebook .jp-Cell").first.click()
@@ -123,7 +124,7 @@ class NotebookPage:
                 break
             except AssertionError:
                 continue
-        self.page.locator(shown).first.wait_for(timeout=60_000)
+        self.page.locator(shown).first.wait_for(timeout=180_000)
 
     def choose_theme(self, theme: str) -> None:
         """As a user does: in the menu of settings."""
@@ -154,5 +155,10 @@ class NotebookPage:
         return self.page.locator(".widget-slider").filter(has=self.handle(label)).locator(".widget-readout")
 
     @property
+    def plot(self) -> Locator:
+        """The picture of the lab that is in view; a page may hold others, on other slides say."""
+        return self.page.locator("svg.workshop-plot:visible:not([aria-hidden=true] *)")
+
+    @property
     def alt(self) -> str:
-        return self.page.locator("svg.workshop-plot").first.get_attribute("aria-label")
+        return self.plot.get_attribute("aria-label")

@@ -22,8 +22,8 @@ NOTEBOOKS = sorted(slides.NOTEBOOKS.glob("[0-9][0-9]*-*.ipynb"))
 NUMBERS = [path.name.partition("-")[0] for path in NOTEBOOKS]
 HIDDEN = {"exercise-check", "exercise-solution"}
 
-# Every slide at every step of its fragments: what leaves the slide or lies over its footer, what overlaps, what is too
-# small to be read from the back row, and slides that show nothing but their title at first.
+# Every slide with all its fragments, which have their room from the start: what leaves the slide or lies over its
+# footer, what overlaps, what is too small to be read from the back row; and slides that show only a title at first.
 MEASURE = """() => {
   const problems = [], seen = (e) => e.checkVisibility({ visibilityProperty: true, opacityProperty: true });
   const box = (e) => e.getBoundingClientRect(), told = (e) => (e.textContent || e.alt || "").trim().slice(0, 40);
@@ -31,25 +31,20 @@ MEASURE = """() => {
     const at = Reveal.getIndices(slide), body = slide.querySelector(".deck-body");
     const title = slide.querySelector(":scope > :is(h1, h2, h3)");
     const complain = (what) => problems.push(`${at.h}/${at.v ?? 0} ${title?.textContent ?? ""}: ${what}`);
-    const steps = new Set([...slide.querySelectorAll(".fragment")].map((f) => f.dataset.fragmentIndex)).size;
-    for (let step = -1; step < steps; step++) {
-      Reveal.slide(at.h, at.v, step);
-      const page = box(slide), foot = box(slide.querySelector(".deck-foot")), k = page.width / 1280;
-      const shown = [...slide.querySelectorAll(":is(h1, h2, h3), .deck-body, .deck-body *")];
-      for (const e of shown.filter((e) => seen(e) && !e.closest("math"))) {
-        const { left, right, top, bottom, width, height } = box(e);
-        if (!width || !height) continue;
-        if (right > page.right - 45 * k || left < page.left + 45 * k || bottom > foot.top + k || top < page.top)
-          complain(`${e.tagName} ${told(e)} leaves the slide at step ${step}`);
-        const clips = getComputedStyle(e).overflowX !== "visible";
-        if (clips && e.scrollWidth > e.clientWidth + 1) complain(`${told(e)} is cut`);
-        if (e.matches("img") && !(e.complete && e.naturalWidth)) complain(`${told(e)} is no picture`);
-      }
-      const alive = (e) => seen(e) && (e.matches("img, svg, input") || e.innerText?.trim());
-      const empty = ![...body.querySelectorAll("*")].some(alive);
-      if (step < 0 && body.children.length && empty) complain("nothing is shown");
+    Reveal.slide(at.h, at.v, 999);
+    const first = (e) => seen(e) && !e.closest(".fragment") && (e.matches("img, svg, input") || e.innerText?.trim());
+    if (body.children.length && ![...body.querySelectorAll("*")].some(first)) complain("nothing is shown");
+    const page = box(slide), foot = box(slide.querySelector(".deck-foot")), k = page.width / 1280;
+    for (const e of slide.querySelectorAll(":is(h1, h2, h3), .deck-body, .deck-body :not(math, math *)")) {
+      if (e.matches(".fragment") && !seen(e)) complain(`${told(e)} never comes`);
+      const { left, right, top, bottom, width, height } = box(e);
+      if (!width || !height || !seen(e)) continue;
+      if (right > page.right - 45 * k || left < page.left + 45 * k || bottom > foot.top + k || top < page.top)
+        complain(`${e.tagName} ${told(e)} leaves the slide`);
+      const clips = getComputedStyle(e).overflowX !== "visible";
+      if (clips && e.scrollWidth > e.clientWidth + 1) complain(`${told(e)} is cut`);
+      if (e.matches("img") && !(e.complete && e.naturalWidth)) complain(`${told(e)} is no picture`);
     }
-    const k = box(slide).width / 1280;
     if (title && box(title).bottom > box(body).top + 2 * k) complain("the title lies over the text");
     for (const column of slide.querySelectorAll(".deck-body:not(.deck-side), .deck-column"))
       [...column.children].forEach((e, i, all) => {
@@ -122,14 +117,14 @@ class Deck:
 
 @pytest.fixture(scope="module")
 def decks(browser, folder):
-    """number → its deck, built and opened once; a lab has four frames, since making them takes the most time."""
+    """number → its deck, built and opened once; a lab has two frames, since making them takes the most time."""
     opened = {}
 
     def open_one(number: str) -> Deck:
         if number not in opened:
             path = NOTEBOOKS[NUMBERS.index(number)]
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(frames, "MOST", 4)
+                patch.setattr(frames, "MOST", 2)
                 file = slides.write_deck(path, folder)
             opened[number] = Deck.open(browser, file, nbformat.read(path, as_version=4))
         return opened[number]
@@ -171,7 +166,10 @@ def test_what_stands_before_and_after_a_table_is_on_the_slide_too(deck):
     assert [line for line in told if plain(line) not in shown] == []
 
 
-def test_every_slide_fits_a_large_screen(deck):
+def test_every_slide_fits_a_large_screen(decks):
+    """All that is on a slide grows by one factor, in every deck."""
+    deck = decks("02b")
+
     def resize(width, height, scale):
         deck.page.set_viewport_size({"width": width, "height": height})
         deck.page.wait_for_function("scale => Math.abs(Reveal.getScale() - scale) < 0.001", arg=scale)
@@ -197,12 +195,14 @@ KINDS = (
 )
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_axe_finds_nothing_wrong_with_any_kind_of_slide(decks, kind):
-    deck = decks("01")
-    deck.slide(kind)
-    assert deck.page.locator("section.present:not(.stack)").locator(kind).count()
-    assert findings(deck.page, "section.present:not(.stack)") == []
+def test_axe_finds_nothing_wrong_with_any_kind_of_slide(decks):
+    deck, seen = decks("01"), set()
+    for kind in KINDS:
+        if kind not in seen:  # many a slide is of several kinds
+            deck.slide(kind)
+            slide = deck.page.locator("section.present:not(.stack)")
+            seen |= {each for each in KINDS if slide.locator(each).count()}
+            assert kind in seen and findings(deck.page, "section.present:not(.stack)") == []
 
 
 def test_axe_finds_nothing_wrong_with_the_page_around(decks):
@@ -322,7 +322,7 @@ def test_the_lab_moves_without_a_kernel(deck):
         seen.append(state())
     assert deck.place() == place  # a focused slider keeps its arrow keys
     for each in zip(*seen, strict=True):
-        assert len(set(each)) == len(seen) >= 3
+        assert len(set(each)) == len(seen) >= 2
     slider.press("Home")
     assert state() == seen[0]
     slider.press("Escape")
@@ -346,7 +346,9 @@ def test_a_deck_for_paper_is_ready_when_all_its_pages_are(first, browser):
     page.close()
 
 
-def test_the_pdf_has_a_page_for_every_slide(deck, browser):
+@pytest.mark.parametrize("number", ["00", "02b"])
+def test_the_pdf_has_a_page_for_every_slide(decks, number, browser):
+    deck = decks(number)
     printed = pdf.print_pdf(browser, deck.file)
     pages = re.findall(rb"/Type\s*/Page\b", printed.read_bytes())
     assert len(pages) == deck.page.evaluate("Reveal.getTotalSlides()")
@@ -354,9 +356,9 @@ def test_the_pdf_has_a_page_for_every_slide(deck, browser):
 
 def test_nothing_is_cut_on_paper(browser, decks):
     deck = decks("02b")
-    paper = Deck.open(browser, deck.file, deck.notebook)
-    pdf.open_deck(paper.page, deck.file, "?print-pdf")
-    cut = paper.page.evaluate(
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    pdf.open_deck(page, deck.file, "?print-pdf")
+    cut = page.evaluate(
         """() => [...document.querySelectorAll(".pdf-page")].flatMap((page) => {
              const right = page.getBoundingClientRect().right - 45;
              const seen = { visibilityProperty: true, opacityProperty: true };
@@ -368,9 +370,9 @@ def test_nothing_is_cut_on_paper(browser, decks):
              }).map((e) => e.textContent.slice(0, 60) || e.tagName);
            })"""
     )
-    assert paper.page.locator(".pdf-page").count() == deck.page.evaluate("Reveal.getTotalSlides()")
+    assert page.locator(".pdf-page").count() == deck.page.evaluate("Reveal.getTotalSlides()")
     assert cut == []
-    paper.page.context.close()
+    page.close()
 
 
 def test_keys_turn_pages_and_show_the_overview(first):
@@ -403,7 +405,7 @@ def test_the_speaker_view_shows_the_notes_and_turns_the_pages(decks):
     view.locator(".speaker-controls-notes .value p").first.wait_for()
     assert note[:60] in view.locator(".speaker-controls-notes").inner_text()
     for frame in view.frames[1:]:
-        frame.wait_for_selector("html.deck-ready", state="attached", timeout=60_000)
+        frame.wait_for_selector("html.deck-ready", state="attached", timeout=180_000)
     before = deck.place()
     view.keyboard.press("ArrowRight")
     deck.page.wait_for_function("before => Reveal.getState().indexf !== before", arg=before[2])
