@@ -226,14 +226,15 @@ def launcher(copy):
 def fresh(tmp_path_factory, installer, bare):
     """A copy after its first start, and what that said. No test changes it.
 
-    Where uv installs, the start found a half-made .venv, and where pip does, one that was made and no more.
+    The start found a .venv that was made and no more. Where uv installs, that was interrupted while pip was put into
+    it: its pip tells its version all the same.
     """
     copy = write_copy(tmp_path_factory.mktemp("launcher") / "a workshop", installer)
+    copy_environment(bare, copy / ".venv")
     if installer:
-        subprocess.run([OUTSIDE, "-m", "venv", "--without-pip", copy / ".venv"], check=True, env=surroundings())
+        (pip,) = packages(copy / ".venv", "pip-*")
+        (pip / "INSTALLER").unlink()
         (copy / ".venv/left-over").touch()
-    else:
-        copy_environment(bare, copy / ".venv")
     return copy, start(copy, "lab")
 
 
@@ -263,7 +264,7 @@ def assert_one_line(ran, *words):
 # Setting up
 
 
-def test_the_first_start_makes_the_environment_anew_and_hands_over(fresh):
+def test_the_first_start_makes_a_half_made_environment_anew_and_hands_over(fresh):
     copy, ran = fresh
     env = copy / ".venv"
     assert ran.code == 0, ran.err
@@ -277,16 +278,6 @@ def test_the_first_start_makes_the_environment_anew_and_hands_over(fresh):
     assert Path(ran.handed.python) == env / PYTHON
     assert Path(ran.handed.path) == (env / PYTHON).parent
     assert Path(ran.handed.folder) == copy
-
-
-@by_pip_only
-def test_an_environment_whose_pip_is_half_made_is_made_anew(twin):
-    """It was interrupted while pip was put into it: its pip tells its version all the same."""
-    (pip,) = packages(twin / ".venv", "pip-*")
-    (pip / "INSTALLER").unlink()
-    (twin / ".venv/workshop-set-up").unlink()
-    ran = start(twin, "lab")
-    assert ran.code == 0 and "Making the environment" in ran.out, ran.err
 
 
 @by_pip_only
