@@ -632,10 +632,18 @@ class Empty(Bare):
 
 
 @pytest.mark.usefixtures("no_long_walk")
-@pytest.mark.parametrize("stub", [..., Stub, Dots, Empty, lambda params: ...])
+@pytest.mark.parametrize("stub", [..., Stub, Dots, Empty, partial(Dots, lr=0.1), lambda params: ...])
 def test_a_stub_is_not_yet(stub):
     verdict = check_optimizer(stub, SGD, steps=3)
     assert not verdict and verdict.untouched and verdict.message.startswith("Not yet")
+
+
+@pytest.mark.usefixtures("no_long_walk")
+def test_a_placeholder_in_one_that_does_all_is_none():
+    class Complete(SGD):
+        def later(self): ...
+
+    assert check_optimizer(partial(Complete, lr=0.1), partial(SGD, lr=0.1), steps=1)
 
 
 @pytest.mark.parametrize("steps", [0, 1.5, None])
