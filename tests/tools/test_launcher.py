@@ -2,6 +2,9 @@
 
 A copy holds the real workshop.py and what opens a lesson, a project of a few lines that pip installs in a
 second, and stand-ins for JupyterLab, pytest and the other tools, which write down how they were started.
+
+To make an environment takes longer than all that a test looks at, so one test has it made, and the others get copies
+of one. What does not depend on who installs is tested with pip only.
 """
 
 import ast
@@ -26,6 +29,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 
 from tools import installation
 
@@ -114,6 +118,45 @@ by_pip_only = pytest.mark.parametrize("installer", ["pip"], indirect=True, scope
 by_uv_only = pytest.mark.parametrize("installer", ["uv"], indirect=True, scope="module")
 
 
+def once_for_all_workers(tmp_path_factory, name, make):
+    """The folder that `make(folder)` fills; no test changes it."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with FileLock(shared / f"{name}.lock"):
+        if not (shared / name).exists():
+            make(shared / f"{name}.unfinished")
+            (shared / f"{name}.unfinished").rename(shared / name)
+    return shared / name
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory):
+    """An environment with pip and nothing else."""
+
+    def make(env):
+        subprocess.run([OUTSIDE, "-m", "venv", env], check=True, env=surroundings())
+
+    return once_for_all_workers(tmp_path_factory, "bare", make)
+
+
+@pytest.fixture(scope="session")
+def bare_with_uv(tmp_path_factory, bare, pinned_uv):
+    """An environment with pip and uv, as after a first start."""
+
+    def make(env):
+        copy_environment(bare, env)
+        asked = env.with_suffix(".txt")
+        asked.write_text(pinned_uv)
+        pip = [env / PYTHON, *"-m pip install --no-compile --quiet --no-deps -r".split(), asked]
+        subprocess.run(pip, check=True, env=surroundings())
+
+    return once_for_all_workers(tmp_path_factory, "bare-with-uv", make)
+
+
+def copy_environment(env, to):
+    return shutil.copytree(env, to, symlinks=True)
+
+
 def write_copy(folder, installer=""):
     write_project(folder, "tiny")
     if installer:
@@ -180,11 +223,18 @@ def launcher(copy):
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory, installer):
-    """A copy after its first start, which found a half-made .venv, and what that start said. No test changes it."""
+def fresh(tmp_path_factory, installer, bare):
+    """A copy after its first start, and what that said. No test changes it.
+
+    The start found a .venv that was made and no more. Where uv installs, that was interrupted while pip was put into
+    it: its pip tells its version all the same.
+    """
     copy = write_copy(tmp_path_factory.mktemp("launcher") / "a workshop", installer)
-    subprocess.run([OUTSIDE, "-m", "venv", "--without-pip", copy / ".venv"], check=True, env=surroundings())
-    (copy / ".venv/left-over").touch()
+    copy_environment(bare, copy / ".venv")
+    if installer:
+        (pip,) = packages(copy / ".venv", "pip-*")
+        (pip / "INSTALLER").unlink()
+        (copy / ".venv/left-over").touch()
     return copy, start(copy, "lab")
 
 
@@ -214,11 +264,12 @@ def assert_one_line(ran, *words):
 # Setting up
 
 
-def test_the_first_start_makes_the_environment_anew_and_hands_over(fresh):
+def test_the_first_start_makes_a_half_made_environment_anew_and_hands_over(fresh):
     copy, ran = fresh
     env = copy / ".venv"
     assert ran.code == 0, ran.err
     assert f"Setting up {env}" in ran.out and "1 packages" in ran.out
+    assert ("Making the environment" in ran.out) == (copy / "requirements-uv.txt").exists()
     assert len(ran.out.splitlines()) <= 8  # a line for each phase
     assert ("Fetching uv" in ran.out) == (copy / "requirements-uv.txt").exists() == bool(packages(env, "uv-*"))
     assert "pip tries" not in ran.out
@@ -230,16 +281,6 @@ def test_the_first_start_makes_the_environment_anew_and_hands_over(fresh):
 
 
 @by_pip_only
-def test_an_environment_whose_pip_is_half_made_is_made_anew(twin):
-    """It was interrupted while pip was put into it: its pip tells its version all the same."""
-    (pip,) = packages(twin / ".venv", "pip-*")
-    (pip / "INSTALLER").unlink()
-    (twin / ".venv/workshop-set-up").unlink()
-    ran = start(twin, "lab")
-    assert ran.code == 0 and "Making the environment" in ran.out, ran.err
-
-
-@by_pip_only
 def test_the_next_start_only_asks_python_for_its_version(ready, tmp_path):
     """What takes time in a start is pip, and other processes; each costs what Python needs to start, or more."""
     told = "lambda event, of: print('process', *of[1][1:2], flush=True) if event == 'subprocess.Popen' else None"
@@ -248,6 +289,7 @@ def test_the_next_start_only_asks_python_for_its_version(ready, tmp_path):
     assert re.findall(r"^process (.*)", ran.out, re.MULTILINE) == ["-ISc"]
 
 
+@by_pip_only
 def test_changed_requirements_are_installed_once(twin):
     assert "Setting up" not in start(twin, "lab").out
     write_project(twin / "extra", "more")
@@ -271,6 +313,7 @@ def test_a_change_of_pyproject_or_of_the_folder_calls_for_a_set_up(ready, twin):
 
 
 @pytest.mark.skipif(WINDOWS, reason="Windows has no process groups to signal")
+@by_pip_only
 def test_an_interrupted_set_up_is_completed_by_the_next_start(twin):
     (twin / "requirements.txt").write_text("# changed\n")
     stamp = twin / ".venv/workshop-set-up"
@@ -302,9 +345,10 @@ def test_an_interrupted_set_up_is_completed_by_the_next_start(twin):
     assert "Setting up" not in start(twin, "lab").out
 
 
-def test_an_active_environment_is_used(ready, tmp_path, installer):
-    copy = write_copy(tmp_path / "copy", installer)
-    env = shutil.copytree(ready / ".venv", tmp_path / "active", symlinks=True)
+@by_pip_only
+def test_an_active_environment_is_used(ready, tmp_path):
+    copy = write_copy(tmp_path / "copy")
+    env = copy_environment(ready / ".venv", tmp_path / "active")
     by_python = start(copy, "lab", python=str(env / PYTHON))
     by_variable = start(copy, "lab", VIRTUAL_ENV=str(env))
     assert f"Setting up {env}" in by_python.out
@@ -536,6 +580,7 @@ def closed_index():
 nowhere = pytest.fixture(closed_index)
 
 
+@by_pip_only
 def test_no_network_is_told(twin, nowhere):
     (twin / "requirements.txt").write_text("a-package-from-the-index\n")
     ran = start(twin, "lab", PIP_NO_INDEX="0", PIP_RETRIES="1", PIP_INDEX_URL=nowhere)
@@ -543,6 +588,7 @@ def test_no_network_is_told(twin, nowhere):
     assert (twin / ".venv/workshop-set-up").read_text() == "unfinished"
 
 
+@by_uv_only
 def test_without_a_network_what_is_installed_stays_in_use(twin, nowhere):
     """A change of the workshop that asks for nothing new needs no index, with uv neither."""
     (twin / "requirements.txt").write_text("# changed\n")
@@ -586,8 +632,9 @@ def test_pip_does_what_uv_cannot(twin, script):
     assert not script or "not today" in ran.out
 
 
-def test_pip_installs_where_uv_cannot_be_had(tmp_path):
+def test_pip_installs_where_uv_cannot_be_had(tmp_path, bare):
     copy = write_copy(tmp_path / "copy", "uv==0.0.1 --hash=sha256:" + "0" * 64)
+    copy_environment(bare, copy / ".venv")
     ran = start(copy, "lab")
     assert ran.code == 0 and "no way to uv" in ran.out and installed(copy / ".venv", "tiny")
 

@@ -11,23 +11,29 @@ import urllib.request
 import zipfile
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.tools.test_launcher import (
     BACKEND,
+    OUTSIDE,
+    bare,
+    bare_with_uv,
     by_pip_only,
     by_uv_only,
+    copy_environment,
     installed,
     installer,
     packages,
     pinned_uv,
     start,
+    surroundings,
     write_copy,
 )
-from tools import wheels
+from tools import installation, wheels
 
-__all__ = ["installer", "pinned_uv"]  # fixtures
+__all__ = ["bare", "bare_with_uv", "installer", "pinned_uv"]  # fixtures
 
 
 def write_wheel(folder, name, version="1", *, requires=(), files=None):
@@ -62,14 +68,21 @@ def index(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def workshop(tmp_path, index, installer):
-    """A copy that pins uv, if it does, in the index, too."""
+def environment(request, installer):
+    """What the installer finds: only its own program is there."""
+    return request.getfixturevalue("bare_with_uv" if installer else "bare")
+
+
+@pytest.fixture
+def workshop(tmp_path, index, installer, environment):
+    """A copy with an environment; it pins uv, if it does, in the index, too."""
     place, _, pin = installer.rpartition("\n")[0].partition("\n")
     if pin:
         (wheel,) = Path(urllib.request.url2pathname(place.partition("file://")[2])).glob("uv-*.whl")
         shutil.copytree(wheel.parent, tmp_path / "uv")
         shutil.copy(wheel, index)
     copy = write_copy(tmp_path / "a workshop", pin)
+    copy_environment(environment, copy / ".venv")
     (copy / "requirements.txt").write_text("# what it runs on\n\nlesson==1  # and its helper\n")
     build = '[build-system]\nrequires = ["tinybackend>=1"]\nbuild-backend = "tinybackend"\n'
     (copy / "pyproject.toml").write_text(build)
@@ -96,7 +109,9 @@ def test_constraints_are_the_versions_that_are_installed():
     assert not {"optimizer-workshop", "pip"} & set(pins)
 
 
-def test_a_class_without_network_installs_from_the_folder(index, workshop, capfd):
+def test_a_class_without_network_installs_from_the_folder(index, workshop, bare, capfd):
+    shutil.rmtree(workshop / ".venv")
+    copy_environment(bare, workshop / ".venv")  # uv comes from the folder, too
     other = write_wheel(workshop / "wheels", "torch", "9")  # fetched on another machine before: it stays
     other = other.rename(other.with_name("torch-9-cp313-cp313-win_amd64.whl"))
     assert wheels.main(["wheels"], root=workshop) == 0
@@ -192,6 +207,7 @@ def test_the_lock_decides_which_version_is_installed_and_a_file_with_another_has
     assert "Setting up" in start(workshop, "lab", PIP_FIND_LINKS=index.as_uri()).out
 
 
+@by_pip_only
 def test_a_package_that_an_interrupted_start_left_half_made_is_installed_again(index, workshop):
     """Its description is there, so that pip and uv would take it for installed; what they write last is not."""
     write_wheel(index, "helper", "1", files={"helper.py": "whole = True"})
@@ -244,33 +260,48 @@ def served(tmp_path):
         server.shutdown()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the usual build is the one for the CPU")
-@pytest.mark.parametrize(
-    ("place", "variables", "gpu", "version", "told"),
-    [
-        ("cpu", {}, False, "1+cpu", "No GPU here"),
-        ("cpu", {}, True, "1", None),
-        ("cpu", {"WORKSHOP_TORCH": "any"}, False, "1", None),
-        ("cpu", {"PIP_EXTRA_INDEX_URL": "http://127.0.0.1:9/pytorch.org/cu130"}, False, None, None),
-        ("gone", {}, False, "1", "cannot be reached"),
-    ],
-    ids=["no GPU", "a GPU", "asked for", "an index of torch's in pip's settings", "index out of reach"],
-)
-def test_torch_comes_in_its_cpu_build_where_there_is_no_gpu(
-    tmp_path, served, installer, place, variables, gpu, version, told
-):
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the usual build is the one for the CPU")
+
+
+@on_linux
+def test_torch_comes_in_its_cpu_build_where_there_is_no_gpu(tmp_path, served, installer, environment):
     address, usual = served
     copy = write_copy(tmp_path / "copy", installer)
+    copy_environment(environment, copy / ".venv")
     (copy / "requirements.txt").write_text("torch==1\n")
     module = copy / "tools/installation.py"
-    source = module.read_text().replace("https://download.pytorch.org/whl/cpu", f"{address}/{place}")
-    module.write_text(source.replace("/dev/nvidiactl", str(usual if gpu else "none")).replace("/dev/dxg", "none"))
+    source = module.read_text().replace("https://download.pytorch.org/whl/cpu", f"{address}/cpu")
+    module.write_text(source.replace("/dev/nvidiactl", "none").replace("/dev/dxg", "none"))
     settings = {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": f"{address}/empty", "PIP_FIND_LINKS": usual.as_uri()}
-    if version is None:  # a decision that was made elsewhere: nothing is added to it
-        settings["PIP_NO_INDEX"], version = "1", "1"
-    ran = start(copy, "lab", **settings, **variables)
+    ran = start(copy, "lab", **settings)
     assert ran.code == 0, ran.out + ran.err
-    assert packages(copy / ".venv", f"torch-{version}"), ran.out
-    assert "pip tries" not in ran.out
-    assert told in ran.out if told else "GPU" not in ran.out and "reached" not in ran.out
-    assert ("WORKSHOP_TORCH=any" in ran.out) == (told == "No GPU here")
+    assert packages(copy / ".venv", "torch-1+cpu") and "pip tries" not in ran.out, ran.out
+    assert "No GPU here" in ran.out and "WORKSHOP_TORCH=any" in ran.out
+
+
+@on_linux
+@pytest.mark.parametrize(
+    ("place", "settings", "variable", "gpu", "told"),
+    [
+        ("cpu", {"index-url": "https://a"}, "", False, "No GPU here"),
+        ("cpu", {}, "", True, ""),
+        ("cpu", {}, "any", False, ""),
+        ("cpu", {"extra-index-url": "http://127.0.0.1:9/pytorch.org/cu130"}, "", False, ""),
+        ("cpu", {"no-index": "1"}, "", False, ""),
+        ("gone", {"index-url": "https://a"}, "", False, "cannot be reached"),
+    ],
+    ids=["no GPU", "a GPU", "asked for", "an index of torch's in pip's settings", "no index", "index out of reach"],
+)
+def test_the_index_of_the_cpu_build_is_added_where_nobody_has_decided(
+    served, monkeypatch, capsys, place, settings, variable, gpu, told
+):
+    address = f"{served[0]}/{place}"
+    monkeypatch.setattr(installation, "CPU_TORCH", address)
+    monkeypatch.setattr(installation, "HAS_GPU", gpu)
+    monkeypatch.setenv("WORKSHOP_TORCH", variable)
+    variables = surroundings()
+    installers = SimpleNamespace(settings=settings, pip=[OUTSIDE], variables=variables)
+    added = installation.torch_from(installers)
+    assert added == ([f"--extra-index-url={address}"] if told == "No GPU here" else [])
+    said = capsys.readouterr().out
+    assert told in said if told else not said

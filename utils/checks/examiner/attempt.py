@@ -12,7 +12,6 @@ import torch
 from utils.checks.examiner.cases import Rows
 from utils.guard import call
 from utils.internals.errors import in_short, raised_in, text_of
-from utils.internals.process_state import as_it_was
 from utils.internals.running import Stop
 
 
@@ -81,9 +80,12 @@ def attempt(run: Callable[[Callable, Attempt], None], make: Callable, seconds: f
             at.effects["globals"] = f"It changes {' and '.join(changed)}, and that belongs to the whole process."
         at.ended = True
 
-    with as_it_was():
-        torch.set_num_threads(1)  # tensors this small only lose by more, and by much on a busy machine
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # tensors this small only lose by more, and by much on a busy machine
+    try:
         call(inside, timeout=seconds)
+    finally:
+        torch.set_num_threads(threads)
     if at.ended:
         return at
     where = f"in step {at.step}" if at.step else "while it was built"

@@ -1,5 +1,6 @@
 """What a history is that an optimizer is examined on, and where two walks through one part."""
 
+import functools
 import math
 from dataclasses import dataclass, field, replace
 
@@ -68,21 +69,11 @@ class Case:
         return [self._stored(p + 0.5j * p if self._dtype(i).is_complex else p, i) for i, p in enumerate(points)]
 
     def gradients(self, steps: int) -> list[list[Tensor | None]]:
-        """[step][parameter]; independent of where the parameters are, so that differences do not feed on themselves."""
-        draw = torch.Generator().manual_seed(2)
-        first, last = self.scale
-        history = []
-        for k in range(steps):
-            size = first * (last / first) ** (k / max(1, steps - 1))
-            row = []
-            for i, shape in enumerate(self.shapes):
-                g = size * (0.5 + torch.randn(shape, dtype=torch.float64, generator=draw))
-                mask = torch.rand(shape, dtype=torch.float64, generator=draw) >= self.zeros
-                g = g * mask * (not (self.zeros and (k == 2 or (k < 2 and i == len(self.shapes) - 1))))
-                g = self._stored(g - 0.3j * g.flip(0) if self._dtype(i).is_complex else g, i)
-                row.append(None if self._is_absent(i, k) else g.to_sparse() if self.refusable == "sparse" else g)
-            history.append(row)
-        return history
+        """[step][parameter]; independent of where the parameters are, so that differences do not feed on themselves.
+
+        Drawn once for all who ask: nobody changes them in place.
+        """
+        return _drawn(self, steps)
 
     def _dtype(self, i: int) -> torch.dtype:
         return self.dtypes[i % len(self.dtypes)]
@@ -117,6 +108,24 @@ class Case:
         """The same for a reference that takes nothing but matrices (0-d and empty parameters stay what they are)."""
         shapes = tuple(s if not math.prod(s) or not s else (s[0], max(2, math.prod(s[1:]))) for s in self.shapes)
         return replace(self, shapes=shapes)
+
+
+@functools.lru_cache(maxsize=64)  # more than an examination has
+def _drawn(case: Case, steps: int) -> list[list[Tensor | None]]:
+    draw = torch.Generator().manual_seed(2)
+    first, last = case.scale
+    history = []
+    for k in range(steps):
+        size = first * (last / first) ** (k / max(1, steps - 1))
+        row = []
+        for i, shape in enumerate(case.shapes):
+            g = size * (0.5 + torch.randn(shape, dtype=torch.float64, generator=draw))
+            mask = torch.rand(shape, dtype=torch.float64, generator=draw) >= case.zeros
+            g = g * mask * (not (case.zeros and (k == 2 or (k < 2 and i == len(case.shapes) - 1))))
+            g = case._stored(g - 0.3j * g.flip(0) if case._dtype(i).is_complex else g, i)
+            row.append(None if case._is_absent(i, k) else g.to_sparse() if case.refusable == "sparse" else g)
+        history.append(row)
+    return history
 
 
 def apart(ours: Rows, theirs: Rows) -> tuple[int, int] | None:

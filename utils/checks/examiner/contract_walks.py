@@ -58,9 +58,9 @@ def walk_wrong_groups(make: Callable, at: Attempt, *, lr: float) -> None:
 
 def walk_side_by_side(make: Callable, at: Attempt, *, case: Case, steps: int, lr: float) -> None:
     """Two optimizers take turns, each with a parameter of its own; the second comes after a step of the first."""
+    history, optimizers = case.gradients(steps), []
     params = [Parameter(p) for p in case.parameters()]
-    optimizers = []
-    for k, gradients in enumerate(case.gradients(steps)):
+    for k, gradients in enumerate(history):
         if k < len(params):
             group = {"params": [params[k]], "lr": lr * case.factor(k)}
             optimizers.append(build(make, [group], [params[k]], at))

@@ -21,6 +21,7 @@ from utils.internals.stepping import set_mode
 
 def walk(make: Callable, at: Attempt, *, case: Case, steps: int, lr: float) -> None:
     """Fill `at` with what the optimizer does in `case`; raises whatever it raises."""
+    history = case.gradients(steps)  # before anything of a student's runs in this thread, since they are kept
     params = [Parameter(p) for p in case.parameters()]
     now = [p for i, p in enumerate(params) if not case.joins(i, steps)]
     optimizer = build(make, _handed_over(case, now, lr), now, at)
@@ -30,7 +31,7 @@ def walk(make: Callable, at: Attempt, *, case: Case, steps: int, lr: float) -> N
                 raise Skipped("your groups have no `maximize`")
             group["maximize"] = True
     schedule = LambdaLR(optimizer, case.share) if case.warm_up or case.schedule != 1 else None
-    for k, gradients in enumerate(case.gradients(steps)):
+    for k, gradients in enumerate(history):
         if case.event == "late" and k == case.joins(len(params) - 1, steps):
             optimizer.add_param_group({"params": params[-1], "lr": lr * case.factor(len(params) - 1)})
         elif case.event == "moved" and k in (0, steps // 2):
