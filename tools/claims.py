@@ -129,30 +129,39 @@ def _without_words_of_predictions(source: str) -> str:
 
 
 def modules_of(sources: Iterable[str], *, package: Path = UTILS) -> set[Path]:
-    """The files of the package that these sources import, and what those import in their turn, however deep they lie.
+    """The files of the package that these sources import and name, and all that those import, however deep they lie.
 
-    Importing a module runs the `__init__` of every package above it, so those count as well.
+    Importing a module runs the `__init__` of every package above it, so those count as well. What a set-up cell imports
+    for others, such as a lab, and no source names, does not count.
     """
+    sources = list(sources)
+    named = {node.id for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
     found, waiting = set(), [(source, None) for source in sources]
     while waiting:
         source, home = waiting.pop()
-        for dotted in _imported(source, home, package):
+        for dotted in _imported(source, home, package, named if home is None else None):
             for file in _files_of(dotted, package) - found:
                 found.add(file)
                 waiting.append((file.read_text(encoding="utf-8"), file))
     return found
 
 
-def _imported(source: str, home: Path | None, package: Path) -> set[str]:
-    """Dotted names that the source, which stands in the file `home`, imports: of modules, or of what is in them."""
+def _imported(source: str, home: Path | None, package: Path, named: set[str] | None) -> set[str]:
+    """Dotted names that the source, which stands in the file `home`, imports: of modules, or of what is in them.
+
+    With `named` only what these names are bound to.
+    """
     names = set()
     for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        bound = [each for each in node.names if named is None or (each.asname or each.name.split(".")[0]) in named]
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
+            names |= {alias.name for alias in bound}
+        elif bound:
             above = home.relative_to(package.parent).parts[: -node.level] if home and node.level else ()
             base = ".".join([*above, *filter(None, [node.module])])
-            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+            names |= {base, *(f"{base}.{alias.name}" for alias in bound)}
     left_out = tuple(f"{package.name}.{name}." for name in DECIDE_NOTHING)
     return {name for name in names if name.split(".")[0] == package.name and not f"{name}.".startswith(left_out)}
 

@@ -104,9 +104,7 @@ def test_a_goal_counts_once_the_slider_is_released(notebook):
     notebook.page.evaluate("window.rests = 0")
     share = [lr for _, lr in find_edge().controls["lr"].options].index(0.182) / 350
     notebook.page.mouse.move(track["x"] + share * track["width"], y, steps=3)
-    expect(notebook.plot).to_have_attribute(
-        "aria-label", re.compile(r"^lr 0\.18\d, κ = 10")
-    )
+    expect(notebook.plot).to_have_attribute("aria-label", re.compile(r"^lr 0\.18\d, κ = 10"))
     assert notebook.page.evaluate("window.rests") == 0
     notebook.page.mouse.up()
     expect(goal).to_have_text(re.compile("^✓"))

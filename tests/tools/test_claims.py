@@ -13,7 +13,7 @@ RECORD = replicate.load()
 
 
 def test_the_lessons_that_judge_experiments_are_found():
-    assert {name.partition("-")[0] for name in LESSONS} >= {"02a", "02b", "02c", "02d", "03", "04b", "05a"}
+    assert {name.partition("-")[0] for name in LESSONS} >= {"02a", "02b", "02c", "02d", "03", "04b", "05a", "05b"}
     assert set(RECORD) == set(LESSONS)
 
 
@@ -125,11 +125,15 @@ def test_the_fingerprint_sees_a_change_in_a_nested_module(tmp_path, line, change
     for name, content in files.items():
         (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text(content)
-    cells = {"a-claim": f"{line}\nfrom utils.predictions import seen\nfrom utils.internals.cells import x"}
+    imports = f"{line}\nfrom utils.predictions import seen\nfrom utils.internals.cells import x"
+    cells = {"setup": imports, "a-claim": "seen, x, value, nest, shallow"}
     before = claims.fingerprint(cells, package=package)
     # Nothing imports the first, the second only shows, and the third asks about a student's cells.
     for name in ("deep/apart.py", "predictions/__init__.py", "internals/cells.py"):
         (package / name).write_text("value = 3\n")
     assert claims.fingerprint(cells, package=package) == before
+    unused = {"setup": imports, "a-claim": "seen, x"}  # a set-up imports for all cells of a lesson
+    before_unused = claims.fingerprint(unused, package=package)
     (package / changed).write_text("value = 2\n")
     assert claims.fingerprint(cells, package=package) != before
+    assert claims.fingerprint(unused, package=package) == before_unused

@@ -76,17 +76,17 @@ def digits_problem(
     *,
     seeds: Sequence[int],
     batch_size: int = 32,
-    augment: bool = False,
+    augment: int = 0,
     label_smoothing: float = 0.0,
     judge: str = "loss",
     remeasure: bool = False,
 ) -> dict:
     """The arguments of `sweep()` for conv_net: init, loss, steps, seeds, evaluate.
 
-    Each seed has its own start and its own batches (`Batches`), in which `shift` moves the images if `augment`. `judge`
-    is the "loss" on the validation rows or the "error", the share of them classified wrong, in per cent. `remeasure`
-    measures batch norm's statistics anew on the training rows before judging, as `swa_utils.update_bn` does: after few
-    steps the running ones still hold much of their start.
+    Each seed has its own start and its own batches (`Batches`); `shift` moves the images of every batch if `augment` is
+    1, of every other one if it is 2, of none if it is 0. `judge` is the "loss" on the validation rows or the "error",
+    the share of them classified wrong, in per cent. `remeasure` measures batch norm's statistics anew on the training
+    rows before judging, as `swa_utils.update_bn` does: after few steps the running ones still hold much of their start.
     """
     seeds = tuple(seeds)
     images, labels = _all_batches(rows, steps, seeds, batch_size, augment)
@@ -117,12 +117,15 @@ def digits_problem(
     return {"init": init, "loss": loss, "steps": steps, "seeds": seeds, "evaluate": evaluate}
 
 
-def _all_batches(rows: Digits, steps: int, seeds, batch_size: int, augment: bool) -> tuple[Tensor, Tensor]:
+def _all_batches(rows: Digits, steps: int, seeds, batch_size: int, augment: int) -> tuple[Tensor, Tensor]:
     """Images (steps, seeds, batch, 1, 8, 8) and labels (steps, seeds, batch), the same that a recipe gets."""
     images, labels = [], []
     for seed in seeds:
         generator, feed = noise(seed), list(Feed(rows, steps, seed, batch_size))
-        images.append(torch.stack([shift(x, generator) if augment else x for x, _ in feed]))
+        moved = [augment > 0 and (step + 1) % augment == 0 for step in range(steps)]
+        images.append(
+            torch.stack([shift(x, generator) if move else x for move, (x, _) in zip(moved, feed, strict=True)])
+        )
         labels.append(torch.stack([y for _, y in feed]))
     return torch.stack(images, dim=1), torch.stack(labels, dim=1)
 
@@ -206,12 +209,10 @@ def _beside(layers: Sequence[nn.Module]) -> nn.Module:
     return joint
 
 
-def feeds(
-    rows: Digits, steps: int, seeds: Sequence[int], *, batch_size: int = 32, augment: bool = False
-) -> Iterator[Rows]:
+def feeds(rows: Digits, steps: int, seeds: Sequence[int], *, batch_size: int = 32, augment: int = 0) -> Iterator[Rows]:
     """The batches for `conv_nets`: images (batch, seeds, 8, 8) and labels (batch, seeds).
 
-    Each net gets what `Feed` gives for its seed; with `augment`, `shift` moves the images.
+    Each net gets what `Feed` gives for its seed; `augment` is that of `digits_problem`.
     """
     for images, labels in zip(*_all_batches(rows, steps, seeds, batch_size, augment), strict=True):
         yield images.squeeze(2).transpose(0, 1).contiguous(memory_format=torch.channels_last), labels.T
