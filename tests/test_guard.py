@@ -16,6 +16,7 @@ from torch import nn
 
 from utils.checks import check_gradient_descent, check_largest_stable_lr, check_resume
 from utils.guard import HELP, NotYet, Verdict, Wrong, call, check, has_placeholder
+from utils.verdicts import shortened
 
 CHECKS = [check_gradient_descent, check_largest_stable_lr, check_resume]
 
@@ -292,6 +293,33 @@ def test_an_endless_loop_is_really_stopped(function):
     before = threading.active_count()
     assert "could not" not in call(function, timeout=0.1).problem
     assert_threads_at_most(before)
+
+
+def test_what_an_answer_prints_is_shown_with_the_verdict_and_only_there(capsys, recwarn):
+    @check
+    def judge(candidate):
+        call(candidate).answer()
+        return call(candidate).answer() and "so it is"
+
+    verdict = judge(prints)
+    assert str(verdict) == "✓ Passed: so it is\nIt printed:\nnoise\nnoise"
+    assert "<pre>noise\nnoise</pre>" in verdict._repr_html_()
+    assert str(judge(lambda: 2)) == "✓ Passed: so it is"
+    assert capsys.readouterr() == ("", "")
+
+
+def test_much_that_is_printed_is_shortened_and_no_reason_to_call_an_answer_endless():
+    def chatty():
+        for k in range(100_000):
+            print(f"<{k}>")
+        print("x" * 1000)
+        raise ValueError("at last")
+
+    verdict = check(lambda candidate: call(candidate).answer())(chatty)
+    assert "raised `ValueError: at last`" in verdict.message
+    assert verdict.printed.startswith("<0>\n<1>\n") and verdict.printed.endswith("<9>\n… and 99991 more lines")
+    assert "&lt;9&gt;" in verdict._repr_html_()
+    assert shortened("x" * 1000) == "x" * 200 + " …"
 
 
 def test_what_is_printed_is_swallowed(capsys, recwarn):

@@ -6,8 +6,10 @@
 import ast
 import functools
 import inspect
+import io
 import os
 import re
+import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Iterable
@@ -21,10 +23,11 @@ from utils.internals.errors import in_short, raised_in, text_of
 from utils.internals.process_state import as_it_was
 from utils.internals.running import Stop, run_limited
 from utils.internals.snapshots import same, snapshot
-from utils.verdicts import NotYet, Verdict, Wrong
+from utils.verdicts import NotYet, Verdict, Wrong, shortened
 
 __all__ = ["Mistake", "NotYet", "Outcome", "Verdict", "Wrong", "call", "check", "has_placeholder", "name_of", "not_yet"]
 
+_printed: list[str] = []  # by the answers that the check under way has called
 HELP = "Stuck? Open “Hint 1” below this cell: there are three, and then the solution."
 
 
@@ -78,9 +81,9 @@ class Outcome:
 def call(function: Callable, *args, timeout: float = 3.0) -> Outcome:
     """Call `function(*args)` in a thread of its own; never raises because of what the function does.
 
-    Prints and warnings are swallowed. Random states, the default dtype, warning filters and sys.stdout are put back.
-    After `timeout` seconds the thread is stopped, or abandoned where it waits in C code. Only the user's own
-    KeyboardInterrupt gets through.
+    Warnings are swallowed; what is printed is shown by the check. Random states, the default dtype, warning filters and
+    sys.stdout are put back. After `timeout` seconds the thread is stopped, or abandoned where it waits in C code. Only
+    the user's own KeyboardInterrupt gets through.
     """
     if function is ...:
         return Outcome(problem=not_yet("your answer"), untouched=True)
@@ -102,7 +105,9 @@ def call(function: Callable, *args, timeout: float = 3.0) -> Outcome:
             box["problem"] = _describe(error, function, box["error"])
 
     with as_it_was():
+        sys.stdout = io.StringIO()
         in_time, stopped = run_limited(run, timeout)
+        _printed.append(sys.stdout.getvalue() if isinstance(sys.stdout, io.StringIO) else "")
     if not in_time:
         left = "" if stopped else " It could not be stopped: restart the kernel before you go on."
         return Outcome(problem=f"Your function was still running after {timeout:g} seconds: does its loop end?{left}")
@@ -124,6 +129,7 @@ def check(judge: Callable[[object], str], *, help: str = HELP) -> Callable[[obje
     @functools.wraps(judge)
     def checked(candidate) -> Verdict:
         nonlocal failures
+        _printed.clear()
         try:
             if name := older_than_its_cell(candidate):
                 raise Wrong(
@@ -143,6 +149,7 @@ def check(judge: Callable[[object], str], *, help: str = HELP) -> Callable[[obje
         except Exception as error:  # an answer stranger than any that the judge foresaw
             verdict = Verdict(False, f"The check could not read this answer: `{type(error).__name__}: {error}`.")
         failures = 0 if verdict else failures + (not verdict.untouched)
+        verdict = replace(verdict, printed=shortened("".join(_printed)))
         if failures > 1 and not verdict.untouched:
             verdict = replace(verdict, help=help)
         if not verdict and os.environ.get("WORKSHOP_STRICT") == "1":

@@ -15,6 +15,7 @@ class Verdict:
 
     others    what else is wrong, a sentence each: shown on demand
     help      where the student finds help, or empty
+    printed   what the answer printed while it was judged, shortened
     The texts may hold `code` in backticks and line breaks.
     """
 
@@ -23,13 +24,15 @@ class Verdict:
     untouched: bool = False
     others: tuple[str, ...] = ()
     help: str = ""
+    printed: str = ""
 
     def __bool__(self) -> bool:
         return self.passed
 
     def __str__(self) -> str:
         more = f"{self._count()}: `print(*_.others)` lists them." if self.others else ""
-        return "\n".join(filter(None, [f"{self._look()[0]} {self.message}", more, self.help]))
+        printed = f"It printed:\n{self.printed}" if self.printed else ""
+        return "\n".join(filter(None, [f"{self._look()[0]} {self.message}", more, printed, self.help]))
 
     __repr__ = __str__
 
@@ -40,7 +43,8 @@ class Verdict:
         listed = "".join(f"<li>{_markup(other)}</li>" for other in self.others)
         more = f"<details><summary>{self._count()}</summary><ul>{listed}</ul></details>" if self.others else ""
         help = f"<div>{_markup(self.help)}</div>" if self.help else ""
-        return f'<div style="{box}"><strong>{mark}</strong> {_markup(self.message)}{more}{help}</div>'
+        printed = f"<div>It printed:<pre>{html.escape(self.printed)}</pre></div>" if self.printed else ""
+        return f'<div style="{box}"><strong>{mark}</strong> {_markup(self.message)}{more}{printed}{help}</div>'
 
     def _look(self) -> tuple[str, str]:
         if self.passed:
@@ -49,6 +53,13 @@ class Verdict:
 
     def _count(self) -> str:
         return f"{len(self.others)} more {'thing is' if len(self.others) == 1 else 'things are'} wrong"
+
+
+def shortened(printed: str, *, lines: int = 10, width: int = 200) -> str:
+    """The first lines of what was printed, each cut to this width, and how many more there are."""
+    every = printed.rstrip().splitlines()
+    shown = [line if len(line) <= width else f"{line[:width]} …" for line in every[:lines]]
+    return "\n".join([*shown, f"… and {len(every) - lines} more lines"] if len(every) > lines else shown)
 
 
 def _markup(text: str) -> str:
