@@ -99,6 +99,7 @@ const Deck = (() => {
       block.fragment = true;
       return;
     }
+    element.querySelectorAll("details").forEach((each) => each.remove()); // a verdict folds what is wrong beside the first
     const lab = element.matches(LAB) || element.querySelector(LAB);
     const images = element.querySelectorAll("img"), table = element.querySelector("table");
     if (lab) add("lab", element);

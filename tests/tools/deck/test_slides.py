@@ -258,7 +258,9 @@ def test_what_speaks_of_an_answer_comes_later_than_the_question(deck):
     )
     assert early == []
     assert deck.page.locator(".slides details").count() == 0
-    answers = sum(cell.source.count("<details") for cell in deck.notebook.cells if kept(cell))
+    kept_cells = [cell for cell in deck.notebook.cells if kept(cell)]
+    answers = sum(cell.source.count("<details") for cell in kept_cells)
+    answers += sum(len(cell.outputs[0].metadata.workshop.choices) for cell in kept_cells if has_tag(cell, "quiz"))
     assert deck.page.locator(".slides .deck-card > .fragment").count() == answers
 
 
