@@ -289,7 +289,6 @@ def test_the_next_start_only_asks_python_for_its_version(ready, tmp_path):
     assert re.findall(r"^process (.*)", ran.out, re.MULTILINE) == ["-ISc"]
 
 
-@by_pip_only
 def test_changed_requirements_are_installed_once(twin):
     assert "Setting up" not in start(twin, "lab").out
     write_project(twin / "extra", "more")
@@ -313,7 +312,6 @@ def test_a_change_of_pyproject_or_of_the_folder_calls_for_a_set_up(ready, twin):
 
 
 @pytest.mark.skipif(WINDOWS, reason="Windows has no process groups to signal")
-@by_pip_only
 def test_an_interrupted_set_up_is_completed_by_the_next_start(twin):
     (twin / "requirements.txt").write_text("# changed\n")
     stamp = twin / ".venv/workshop-set-up"
@@ -580,7 +578,6 @@ def closed_index():
 nowhere = pytest.fixture(closed_index)
 
 
-@by_pip_only
 def test_no_network_is_told(twin, nowhere):
     (twin / "requirements.txt").write_text("a-package-from-the-index\n")
     ran = start(twin, "lab", PIP_NO_INDEX="0", PIP_RETRIES="1", PIP_INDEX_URL=nowhere)
@@ -588,7 +585,6 @@ def test_no_network_is_told(twin, nowhere):
     assert (twin / ".venv/workshop-set-up").read_text() == "unfinished"
 
 
-@by_uv_only
 def test_without_a_network_what_is_installed_stays_in_use(twin, nowhere):
     """A change of the workshop that asks for nothing new needs no index, with uv neither."""
     (twin / "requirements.txt").write_text("# changed\n")
