@@ -35,7 +35,8 @@ from tools import installation
 
 WORKSHOP = Path(__file__).resolve().parents[2] / "workshop.py"
 REAL = [f"tools/{name}.py" for name in ("__init__", "copies", "installation", "notebooks", "settings")]
-REAL += ["utils/__init__.py", "utils/internals/__init__.py", "utils/internals/files.py"]  # tools/copies.py writes by it
+INTERNALS = WORKSHOP.parent / "utils/internals"  # tools/copies.py writes its files by one of them
+REAL += ["utils/__init__.py", *(f"utils/internals/{file.name}" for file in INTERNALS.glob("*.py"))]
 STAND_INS = ["jupyterlab.py", "pytest.py"]
 STAND_INS += [f"tools/{name}.py" for name in ("first_import", "proof", "refresh", "report", "wheels")]
 STAND_INS += ["tools/deck/present.py", "tools/deck/slides.py"]
