@@ -10,7 +10,7 @@ def keep_freed_memory() -> None:
     """Let glibc keep up to 1 GB of what is freed, in place of giving it back; elsewhere nothing changes.
 
     By default a freed tensor of more than 128 kB goes back to the system, which hands out cleared pages for the next
-    one. Every step of a training does that some dozen times: an eighth of the time of a small conv net.
+    one. A training may do that at every step, and then a small conv net takes a tenth longer, beside others a fifth.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
