@@ -11,8 +11,7 @@
     python3 workshop.py refresh|replicate [NUMBER ...]          run notebooks again, store what they show | claims
 
 After the first start `python3 workshop.py present --help`, and so on, lists all options of a command.
-The first start installs requirements.txt into .venv, or into the virtual environment that is active, and what that
-needs in its turn as requirements.lock says. Later starts take no time, until one of them changes.
+The first start installs requirements.lock into .venv or the active environment; later ones take no time.
 """
 
 # Standard library only, and no syntax newer than Python 3.6: an old Python must get so far as to say that it is old.

@@ -59,6 +59,10 @@ def jupyter_lab(folder: Path) -> Iterator[Jupyter]:
         *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
     ]
     environment = os.environ | {name: str(path) for name, path in own.items()}
+    # Saved when a test says so: a save that meets JupyterLab's own one takes the file for changed, and asks.
+    settings = folder / "settings/@jupyterlab/docmanager-extension/plugin.jupyterlab-settings"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text('{"autosave": false}')
     log = folder / "jupyter.log"
     with log.open("w") as output:
         server = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)

@@ -503,7 +503,7 @@ def test_a_command_shows_its_own_help_once_everything_is_set_up(ready):
         (["lab", "--port=8888"], "", ["no option `--port=8888`", "after `--`"]),
         (["lab", "02", "--no-browser"], "", ["no option `--no-browser`", "after `--`"]),
         (["lab", "02", "--freshh"], "", ["no option `--freshh`", "only --fresh, --live, --originals"]),
-        (["labs"], "", ["`labs`", "lab, present, slides, wheels, test, bench, refresh"]),
+        (["labs"], "", ["`labs`", "lab, present, slides, report, wheels, test, bench, refresh"]),
     ],
     ids=[
         "old Python",
