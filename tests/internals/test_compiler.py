@@ -8,7 +8,8 @@ from tests.support.jupyter_page import ROOT
 
 PROGRAM = """
 import json, sys, warnings
-import utils
+from functools import partial
+from utils.checks.examiner import check_optimizer
 import torch
 from torch import nn, optim
 
@@ -35,6 +36,21 @@ optimizer.load_state_dict(optimizer.state_dict())
 optimizer.add_param_group({"params": nn.Parameter(torch.ones(2))})
 optimizer.zero_grad()
 found["an optimizer loads it"] = loaded()
+
+
+class Uphill(optim.Optimizer):
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p += group["lr"] * p.grad
+
+
+verdict = check_optimizer(partial(Uphill, lr=0.1), partial(optim.SGD, lr=0.1))
+found["a verdict loads it, or sympy"] = bool(verdict) or loaded() or "sympy" in sys.modules
 
 import torch._dynamo.config  # what is inside may import a part of it first, as torch.compile does
 found["a part of it loads it"] = loaded()
@@ -67,6 +83,7 @@ def test_it_waits_until_somebody_compiles():
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "an optimizer loads it": False,
+        "a verdict loads it, or sympy": False,
         "a part of it loads it": True,
         "there is one of the part": True,
         "its part is as Python left it": True,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
 from utils.checks.examiner.attempt import Attempt
@@ -62,7 +63,7 @@ def _difference(tried: Attempt, truth: Attempt, k: int, i: int) -> str:
     j = int(gap.argmax())
     a, b = (x.flatten()[j].item() for x in (ours, theirs))
     a, b = next(((f"{a:.{n}g}", f"{b:.{n}g}") for n in (6, 9, 12) if f"{a:.{n}g}" != f"{b:.{n}g}"), (repr(a), repr(b)))
-    at = "".join(f"[{n}]" for n in torch.unravel_index(torch.tensor(j), ours.shape))
+    at = "".join(f"[{n}]" for n in np.unravel_index(j, ours.shape))  # torch's loads sympy first, for two seconds
     return f"At step {k + 1} {which} differs from the reference by {float(gap[j]):.2g}: {at or 'it'} is {a}, not {b}."
 
 
