@@ -10,11 +10,6 @@ from utils.checks import built_in, update_rules
 from utils.checks.built_in import check_adam_path, check_momentum_path
 
 
-@pytest.fixture(autouse=True)
-def not_strict(monkeypatch):
-    monkeypatch.delenv("WORKSHOP_STRICT", raising=False)
-
-
 def momentum(*, first=lambda g, d: g, keep=None, step=None, sign=-1):
     """A student's answer with one part replaced."""
     keep = keep or (lambda old, g, b, d: b * old + (1 - d) * g)

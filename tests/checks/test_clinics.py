@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import torch
 
 from utils import checks
 
@@ -24,15 +23,6 @@ PATIENTS = {
     "train_clipped": ("05a", "clinic-clip", checks.check_clipping),
     "logged_run": ("05b", "clinic-log", checks.check_log),
 }
-
-
-@pytest.fixture(autouse=True)
-def plain(monkeypatch):
-    monkeypatch.delenv("WORKSHOP_STRICT", raising=False)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @cache

@@ -12,11 +12,6 @@ from utils.checks.concepts import check_gradient_descent
 from utils.checks.paths import close
 
 
-@pytest.fixture(autouse=True)
-def not_strict(monkeypatch):
-    monkeypatch.delenv("WORKSHOP_STRICT", raising=False)
-
-
 def by_stack(gradient, start, lr, steps):
     path = [start]
     for _ in range(steps):

@@ -11,16 +11,6 @@ from utils.checks.diagnosis import check_diagnosis, check_reproduced
 from utils.practice import sick_runs
 from utils.practice.sick_runs import MISTAKES, lettered, recognise, spoiled, text_loss
 
-
-@pytest.fixture(autouse=True)
-def plain(monkeypatch):
-    monkeypatch.delenv("WORKSHOP_STRICT", raising=False)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 # ---- eight curves
 
 

@@ -1,22 +1,11 @@
 """The checks of notebook 05a: groups of parameters, and accumulated gradients."""
 
 import pytest
-import torch
 from torch import nn
 from torch.nn import functional as F
 
 from tests.support.answers import changed
 from utils.checks.practice import check_accumulate, check_groups
-
-
-@pytest.fixture(autouse=True)
-def plain(monkeypatch):
-    monkeypatch.delenv("WORKSHOP_STRICT", raising=False)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
 
 # ---- groups
 

@@ -11,11 +11,6 @@ from torch import nn
 from utils.checks.resume import check_resume
 
 
-@pytest.fixture(autouse=True)
-def not_strict(monkeypatch):
-    monkeypatch.delenv("WORKSHOP_STRICT", raising=False)
-
-
 def textbook(checkpoint, make_model, make_optimizer):
     model = make_model()
     model.load_state_dict(checkpoint["model"])

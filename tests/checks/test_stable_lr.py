@@ -10,12 +10,6 @@ import torch
 from utils.checks import stable_lr
 from utils.checks.stable_lr import check_largest_stable_lr
 
-
-@pytest.fixture(autouse=True)
-def not_strict(monkeypatch):
-    monkeypatch.delenv("WORKSHOP_STRICT", raising=False)
-
-
 RIGHT_LRS = {
     "eigvalsh": lambda h: 2 / torch.linalg.eigvalsh(h)[-1],
     "max of eigvals, complex": lambda h: 2 / torch.linalg.eigvals(h)[torch.linalg.eigvals(h).real.argmax()],

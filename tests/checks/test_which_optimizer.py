@@ -14,11 +14,6 @@ from utils.surfaces import ravine, rosenbrock
 RIGHT = {"A": "Adagrad", "B": "RMSprop", "C": "Momentum"}
 
 
-@pytest.fixture(autouse=True)
-def not_strict(monkeypatch):
-    monkeypatch.delenv("WORKSHOP_STRICT", raising=False)
-
-
 @pytest.mark.parametrize(
     "make",
     [

@@ -25,11 +25,6 @@ SGD, Adam, AdamW, RMSprop, Adagrad = (
 )
 
 
-@pytest.fixture(autouse=True)
-def not_strict(monkeypatch):
-    monkeypatch.delenv("WORKSHOP_STRICT", raising=False)
-
-
 @pytest.fixture
 def no_long_walk(monkeypatch):
     """It has more steps than all other histories together, and most mistakes show without it."""

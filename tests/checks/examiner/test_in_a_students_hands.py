@@ -16,11 +16,6 @@ examiner = importlib.import_module("utils.checks.examiner.examine")  # the packa
 LR, BETA = 0.1, 0.9
 
 
-@pytest.fixture(autouse=True)
-def not_strict(monkeypatch):
-    monkeypatch.delenv("WORKSHOP_STRICT", raising=False)
-
-
 class Momentum(Optimizer):
     """As it should be; each heir has one fault, which its name says."""
 
