@@ -14,13 +14,14 @@ CELLS = (
     'predict("which", "Which lines move w?", ["backward()", "step()"], kind="several")',
     'predict("order", "Fastest first?", ["SGD", "Adam"], kind="order")',
     'predict("steps", "How many steps?", unit="steps")',
+    "import pathlib, time\nwhile not pathlib.Path('answered').exists(): time.sleep(0.05)",
     'seen("edge-lr", 0.18, {0.02: "It is safe.", 0.195: "It goes further, and swings."})',
 )
 
 
 @pytest.fixture(scope="module")
 def lesson(browser, jupyter):
-    """A notebook of a student, with all but the result run by Shift + Enter."""
+    """A notebook of a student, with all but the result run by Shift + Enter; the kernel is busy from then on."""
     (jupyter.root / "my-work").mkdir(exist_ok=True)
     write_notebook(jupyter.root / "my-work" / "07-scratch.ipynb", *CELLS)
     opened = NotebookPage.open(browser, jupyter, "my-work/07-scratch.ipynb")
@@ -64,14 +65,20 @@ def test_it_is_answered_by_keyboard_and_the_next_kernel_knows(lesson, jupyter):
     expect(button).to_be_focused()
     assert button.evaluate("each => getComputedStyle(each).outlineStyle") == "solid"
     page.keyboard.press("Enter")
-    expect(first.get_by_text("Noted: 0.195.")).to_be_visible()
+    steps = page.get_by_role("textbox", name="your number (steps)")
+    steps.press_sequentially("42")
+    steps.press("Enter")
+    (jupyter.root / "my-work" / "answered").touch()  # until now the kernel had no time for what was chosen and typed
+    expect(first.get_by_text("Noted: 0.195.")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Noted: 42 steps.")).to_be_visible(timeout=60_000)
 
     result = page.locator(".jp-CodeCell").last.locator(".jp-RenderedMarkdown")
     page.locator(".jp-CodeCell").last.locator(".cm-content").focus()
     page.keyboard.press("Control+Enter")
     expect(result).to_have_text("✗ You: 0.195. Measured: 0.18. It goes further, and swings.\n", timeout=30_000)
     stored = json.loads((jupyter.root / "my-work" / "answers.json").read_text(encoding="utf-8"))
-    (answer,) = stored["answers"]
+    answer, number = stored["answers"]
+    assert number["answer"] == 42
     assert (answer["lesson"], answer["answer"], answer["after_result"]) == ("07", "0.195", False)
 
     lesson.menu("Kernel", "Restart Kernel and Run All Cells…")

@@ -38,8 +38,7 @@ def quiz(shown, tmp_path):
 
 
 def press(quiz, name, choice):
-    quiz.widgets[name].choose(choice).button.click()
-    return quiz.widgets[name].status.value
+    return quiz.widgets[name].press(choice)
 
 
 def test_each_choice_gets_its_sentence_and_the_first_answers_make_the_score(quiz, tmp_path):
@@ -61,8 +60,8 @@ def test_the_next_kernel_shows_the_first_answer_and_what_was_said_of_it(quiz):
     press(quiz(), "moves", "backward()")
     later = quiz()
     widget = later.widgets["moves"]
-    assert widget.controls[0].chosen == ["backward()"] and widget.status.value.startswith("✗ It <em>adds</em>")
-    assert later.widgets["asks"].status.value == "" and "0 of 1." in later.score()
+    assert widget.form.chosen == ["backward()"] and widget.form.noted.startswith("✗ It <em>adds</em>")
+    assert later.widgets["asks"].form.noted == "" and "0 of 1." in later.score()
 
 
 def test_without_a_kernel_each_choice_is_folded_over_its_sentence(quiz, shown):
@@ -78,8 +77,7 @@ def test_without_a_kernel_each_choice_is_folded_over_its_sentence(quiz, shown):
 
 def test_nothing_is_said_before_an_answer_and_the_form_is_no_prediction(quiz):
     widget = quiz().widgets["moves"]
-    assert widget.button.layout.flex == "none"  # beside a long sentence it would lose its last words
-    assert widget.button.description == "That is my answer" and widget.status.value == ""
+    assert widget.form.button == "That is my answer" and widget.form.noted == ""
     assert "Predict" not in widget.children[0].value and "Which line moves <code>w</code>?" in widget.children[0].value
 
 

@@ -14,25 +14,34 @@ from utils.predictions.question import NUMBER, ONE, ORDER, SEVERAL, Answer, Ques
 BUTTON = "That is my prediction"
 # The focus is seen in light and dark themes; a long choice takes a second line.
 LOOK = """
-.workshop-predict { border-left: 5px solid #c2410c; padding-left: 12px }
+.workshop-predict { border-left: 5px solid #c2410c; padding-left: 12px; color: var(--jp-content-font-color1) }
 .workshop-predict :is(button, select, input):focus-visible {
   outline: 3px solid #0072B2 !important; outline-offset: 2px !important /* ipywidgets says none */
 }
 .workshop-predict fieldset { border: 0; margin: 2px 0 6px; padding: 0 }
 .workshop-predict legend { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
-.workshop-predict fieldset label { display: flex; gap: 6px; align-items: center; line-height: 1.6; cursor: pointer }
-.workshop-predict :is(fieldset, .widget-html-content, .widget-htmlmath-content) { color: var(--jp-content-font-color1) }
+.workshop-predict label { display: flex; gap: 6px; align-items: center; line-height: 1.6; margin: 2px }
+.workshop-predict label { width: fit-content }
+.workshop-predict label:has([type="radio"], [type="checkbox"]) { cursor: pointer }
+.workshop-predict :is(select, [type="text"]) { font: inherit; min-width: 140px; padding: 2px 4px }
+.workshop-predict span:has(+ select) { min-width: 30px }
+.workshop-predict div:has(> button) { display: flex; gap: 10px; align-items: baseline }
+.workshop-predict button { width: auto; flex: none }
+.workshop-predict .widget-htmlmath-content { color: inherit }
 """
 
 
-class Choices(anywidget.AnyWidget):
-    """Radio buttons, or checkboxes where several may be chosen, in a group that a screen reader calls by `legend`."""
+class Form(anywidget.AnyWidget):
+    """The controls of one question and its button; see form.js, which draws them.
 
-    _esm = Path(__file__).with_name("choices.js")
-    options = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    chosen = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    several = traitlets.Bool(False).tag(sync=True)
-    legend = traitlets.Unicode().tag(sync=True)
+    A press sends {"chosen": list of str}: the labels ticked, the label of each place ("" for none), or what is typed.
+    """
+
+    _esm = Path(__file__).with_name("form.js")
+    asks = traitlets.Dict().tag(sync=True)  # "kind", "options", "legend" (the group's name), "field" (other names)
+    button = traitlets.Unicode().tag(sync=True)
+    chosen = traitlets.List(traitlets.Unicode()).tag(sync=True)  # what the controls show first, and after a press
+    noted = traitlets.Unicode().tag(sync=True)  # HTML
 
 
 class Ask(ipywidgets.VBox):
@@ -53,75 +62,58 @@ class Ask(ipywidgets.VBox):
         noted: str = "",
     ):
         self.question, self._keep = question, keep
-        self.controls = {ONE: _choices, SEVERAL: _choices, NUMBER: _field, ORDER: _places}[question.kind](
-            question, before
-        )
-        layout = {"width": "auto", "flex": "none"}  # whole, also beside a long line
-        self.button = ipywidgets.Button(description=button, layout=layout)
-        self.button.on_click(lambda _button: self._press())
-        self.status = ipywidgets.HTML(noted)
+        asks = {"kind": question.kind, "options": question.choices, "legend": question.text, "field": _names(question)}
+        self.form = Form(asks=asks, button=button, chosen=_controls(question, before), noted=noted)
+        self.form.on_msg(lambda _form, said, _buffers: self.press(*said["chosen"]))
         text = f"<style>{LOOK}</style>" + f"<b>{head}</b> {markup(question.text)}".removeprefix("<b></b> ")
-        super().__init__([ipywidgets.HTMLMath(text), *self.controls, ipywidgets.HBox([self.button, self.status])])
+        super().__init__([ipywidgets.HTMLMath(text), self.form])
         self.add_class("workshop-predict")
 
-    def choose(self, *chosen) -> "Ask":
-        """Set the controls as a hand would: one label, several, the places of an order, or what is typed."""
-        if self.question.kind in (ONE, SEVERAL):
-            self.controls[0].chosen = list(chosen)
-        else:
-            for control, value in zip(self.controls, chosen, strict=True):
-                control.value = value
-        return self
-
-    def _press(self) -> None:
+    def press(self, *chosen: str) -> str:
+        """Answer as a press in the page does, which sends what its controls show; returns what is said of it."""
+        self.form.chosen = list(chosen)
         try:
-            answer = self._chosen()
+            answer = self._answer(chosen)
         except ValueError as reason:
-            self.status.value = html.escape(str(reason))
-            return
-        self.status.value = self._keep(answer)
+            self.form.noted = html.escape(str(reason))
+        else:
+            self.form.noted = self._keep(answer)
+        return self.form.noted
 
-    def _chosen(self) -> Answer:
-        """The answer that the controls show. Raises ValueError with what is lacking, to be said to the student."""
+    def _answer(self, chosen: tuple[str, ...]) -> Answer:
+        """Raises ValueError with what is lacking, to be said to the student."""
         if self.question.kind in (ONE, SEVERAL):
-            chosen, one = self.controls[0].chosen, self.question.kind == ONE
+            one = self.question.kind == ONE
             if not chosen:
                 raise ValueError("Choose one first." if one else "Tick at least one first.")
             return self.question.answer(chosen[0] if one else chosen)
-        values = [control.value for control in self.controls]
         if self.question.kind == ORDER:
-            if None in values or len(set(values)) < len(values):
+            if "" in chosen or len(set(chosen)) < len(chosen):
                 raise ValueError("Give each of them one place.")
-            return values
-        typed = re.match(r"\s*([-+\d.,]+(?:[eE][-+]?\d+)?)", values[0])
+            return list(chosen)
+        typed = re.match(r"\s*([-+\d.,]+(?:[eE][-+]?\d+)?)", chosen[0])
         try:
             return self.question.answer(typed and typed[1].replace(",", "."))
         except ValueError:
             raise ValueError("Type a number above zero, such as 40 or 0.1.") from None
 
 
-def _choices(question: Question, before: Answer | None) -> list[ipywidgets.Widget]:
-    several = question.kind == SEVERAL
-    chosen = [] if before is None else before if several else [before]
-    return [Choices(options=list(question.choices), chosen=chosen, several=several, legend=question.text)]
+def _names(question: Question) -> list[str]:
+    """What stands before each control that is not ticked."""
+    if question.kind == NUMBER:
+        return [f"your number{f' ({question.unit})' if question.unit else ''}"]
+    if question.kind == ORDER:
+        return [f"{n}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(n, 'th') }" for n in range(1, len(question.choices) + 1)]
+    return []
 
 
-def _field(question: Question, before: Answer | None) -> list[ipywidgets.Widget]:
-    text = "" if before is None else f"{before:.6g}"
-    name = f"your number{f' ({question.unit})' if question.unit else ''}"
-    return [ipywidgets.Text(text, description=name, style={"description_width": "initial"}, layout={"width": "340px"})]
-
-
-def _places(question: Question, before: Answer | None) -> list[ipywidgets.Widget]:
-    chosen = before or [None] * len(question.choices)
-    return [
-        ipywidgets.Dropdown(options=question.choices, value=value, description=_place(n))
-        for n, value in enumerate(chosen, 1)
-    ]
-
-
-def _place(n: int) -> str:
-    return f"{n}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(n, 'th') }"
+def _controls(question: Question, answer: Answer | None) -> list[str]:
+    """What the controls show for an answer."""
+    if answer is None:
+        return []
+    if question.kind == NUMBER:
+        return [f"{answer:.6g}"]
+    return [answer] if question.kind == ONE else answer
 
 
 def markup(text: str) -> str:
