@@ -17,6 +17,7 @@ TAGS = {
     "predict": "asks for an answer, in text or by predict(); from the first one on, stored outputs give answers away",
     "reveal": "tells what was seen, in text or by seen(): a student's copy folds it until it is wanted",
     "quiz": "asks a question of knowledge by quiz(): its code, which answers it, is folded, on a slide left out",
+    "code": "its code is the lesson: slides show it, however long, in parts",
     "lab": "shows a lab; its stored output is the lab's still picture",
     "live": "runs for a live deck, too, although it shows no lab",
     "claim": "measures a claim, or is needed to: it runs with any `base_seed`",

@@ -3,8 +3,8 @@
 const Deck = (() => {
   const WIDTH = 1180, TALL = 574, TALLER = 622, SHORT = 456, GAP = 16; // of a body: below a title, without one, first slide
   const SIDE = 400, SIDE_GAP = 28; // the text beside a narrow figure
-  const CODE = [20, 19, 18, 17, 16], TABLE = [22, 20, 19, 18, 17, 16]; // px; 16 is the smallest, then it is split
-  const LONG = 12, LONGER = 18; // lines of code that has a table or text as output; what only defines may be longer
+  const TABLE = [22, 20, 19, 18, 17, 16]; // px; 16 is the smallest, then it is split
+  const LINES = 14; // of code on a slide
   const LAB = ".deck-frames, [data-role=lab], .jupyter-widgets, [data-widget]"; // frames.py and live.html.j2 write the first two
   const KEEP = 0.9, GROW = 1.25; // how far a figure may leave its own size
 
@@ -18,7 +18,7 @@ const Deck = (() => {
   // ---- cells → sections: a heading or a slide type begins one ------------------------------------------------------
 
   function sections(cells) {
-    const found = [];
+    const found = [], folded = []; // the code of a cell that shows nothing waits for the next one that does
     let chapter = "";
     for (const cell of cells) {
       const type = cell.dataset.slide, heading = cell.querySelector(":scope > h1, :scope > h2, :scope > h3, :scope > h4");
@@ -32,8 +32,13 @@ const Deck = (() => {
         const goesOn = !heading && !asks;
         found.push({ top: type === "slide" || !found.length, heading: heading ?? (goesOn && found.at(-1)?.heading), chapter, blocks: [], notes: [] });
       }
-      found.at(-1).blocks.push(...blocks(cell, found.at(-1).heading));
+      const code = folds(cell), shown = blocks(cell, found.at(-1).heading);
+      if (code) folded.push(code);
+      if (shown.length && folded.length) shown[0].code = folded.splice(0);
+      found.at(-1).blocks.push(...shown);
     }
+    const last = found.at(-1)?.blocks.at(-1);
+    if (last) last.code = [last.code ?? [], folded].flat();
     return found;
   }
 
@@ -63,7 +68,6 @@ const Deck = (() => {
         if (role !== "text") block.fragment = true;
       }
     }
-    if (folded && found.length) found[0].code = folded;
     return found;
   }
 
@@ -78,16 +82,13 @@ const Deck = (() => {
     return roles;
   }
 
-  // The code of a figure or a lab draws, that of a table collects when it is long and else may only show: they stand behind
-  // the key C, not on the slide.
+  // On a slide stands code that is the lesson: what is tagged so, and short code whose output is text or that only defines.
+  // All other code draws, sweeps, collects or judges: it stands behind the key C of the slide that shows what it gives.
   function folds(cell) {
-    const shows = /^\s*(\w+ = )?Markdown\(|^[^\n]+$/; // a table of what was computed before
-    const code = cell.querySelector(":scope > .deck-code");
-    const shown = cell.querySelectorAll(":scope > .deck-output:not([data-role])");
-    if (code && (cell.dataset.tags ?? "").split(" ").includes("reveal")) return code; // it says what will be seen
-    if (!code || !shown.length) return null;
-    const lines = code.textContent.split("\n").filter((line) => line.trim()).length, table = cell.querySelector(".deck-output table");
-    return cell.querySelector(`.deck-output img, .deck-widget, ${LAB}`) || lines > (table ? LONG : LONGER) || (table && shows.test(code.textContent.trim())) ? code : null;
+    const code = cell.querySelector(":scope > .deck-code"), tagged = (...tags) => tags.some((tag) => cell.matches(`[data-tags~=${tag}]`));
+    if (!code || tagged("code")) return null;
+    const shows = cell.querySelector(`.deck-output:not([data-role]) :is(img, table), .deck-widget, ${LAB}`);
+    return shows || tagged("reveal", "claim") || code.textContent.trim().split("\n").length > LINES ? code : null;
   }
 
   function output(element, add) {
@@ -145,11 +146,8 @@ const Deck = (() => {
       block.least = Math.min(KEEP * block.own, block.most);
     } else if (role === "code") {
       const pre = element.querySelector("pre");
-      const longest = Math.max(...pre.textContent.split("\n").map((line) => line.length));
-      const room = (WIDTH - 30) / 0.603; // an advance of DejaVu Sans Mono is 0.602 of its size
-      pre.style.setProperty("--code", `${CODE.at(-1)}px`);
-      block.compact = outer(element);
-      pre.style.setProperty("--code", `${CODE.find((size) => size * longest <= room) ?? CODE.at(-1)}px`);
+      if (!pre.querySelector(".deck-line")) pre.replaceChildren(...byLine(pre));
+      block.lines = pre.childElementCount;
     } else if (role === "table") {
       const table = element.querySelector("table");
       const size = TABLE.find((size) => {
@@ -177,7 +175,7 @@ const Deck = (() => {
 
   function cut(block, bench) {
     if (block.role === "table" && (block.tooTall || block.height > TALL)) return cutTable(block, bench);
-    if (block.role === "code" && block.height > TALL) return cutCode(block, bench);
+    if (block.role === "code" && (block.lines > LINES || block.height > TALL)) return cutCode(block, bench);
     const list = block.element.querySelector(":scope > ul, :scope > ol");
     if (list && block.height > TALL && list.children.length > 1) return cutList(block, list, bench);
     return [block];
@@ -206,19 +204,43 @@ const Deck = (() => {
     return parts.map((part) => { bench.append(part.element); part.height = part.narrow = outer(part.element); return part; });
   }
 
+  const indent = (line) => line.textContent.search(/\S/);
+
+  // Each line of code as an element: where it is too long for the slide it goes on below, further in than it began.
+  function byLine(pre) {
+    return pre.innerHTML.trimEnd().split("\n").map((html) => {
+      const line = make("span", "deck-line");
+      line.innerHTML = `${html}\n`;
+      line.style.setProperty("--indent", `${Math.max(0, indent(line)) + 4}ch`);
+      return line;
+    });
+  }
+
+  // Long code comes in parts. A later one begins with the lines, dimmed, that say what it is inside of.
   function cutCode(block, bench) {
-    const pre = block.element.querySelector("pre"), lines = pre.innerHTML.replace(/\n$/, "").split("\n");
-    const room = Math.floor((TALL - 24) / (outer(block.element) - 20) * lines.length);
-    const number = Math.ceil(lines.length / room), parts = [];
-    let from = 0;
-    for (let k = number; k > 0; k--) {
-      const ideal = from + Math.ceil((lines.length - from) / k);
-      const ends = lines.map((line, i) => i).filter((i) => i > from && i <= from + room && (!lines[i].trim() || i === ideal));
-      const to = k === 1 ? lines.length : ends.sort((a, b) => Math.abs(a - ideal) - (lines[a].trim() ? 0 : 3) - Math.abs(b - ideal) + (lines[b].trim() ? 0 : 3))[0];
+    const all = [...block.element.querySelector("pre").children], heights = all.map(outer), parts = [];
+    const inside = (at) => {
+      const found = [];
+      for (let i = at - 1, least = indent(all[at]); i >= 0; i--)
+        if (indent(all[i]) >= 0 && indent(all[i]) < least && !/^\s*[)\]}]/.test(all[i].textContent)) {
+          found.unshift(i);
+          least = indent(all[i]);
+        }
+      return found;
+    };
+    const blank = (to) => to < all.length && indent(all[to]) < 0;
+    for (let from = 0; from < all.length; ) {
+      const head = from ? inside(from) : [], most = LINES - head.length, left = all.length - from;
+      const share = Math.ceil(left / Math.ceil(left / most));
+      const fits = (to) => [...head, ...all.keys()].reduce((sum, i, at) => sum + (at < head.length || (i >= from && i < to) ? heights[i] : 0), 0) <= TALL - 24;
+      const ends = [...all.keys()].map((i) => i + 1).filter((to) => to > from && to <= from + most && (to === from + 1 || fits(to)));
+      const far = (to) => Math.abs(to - from - share) - (blank(to) ? 3 : 0);
+      const to = ends.sort((a, b) => far(a) - far(b))[0];
       const element = block.element.cloneNode(true);
-      element.querySelector("pre").innerHTML = lines.slice(from, to).join("\n").trimEnd();
+      element.querySelector("pre").replaceChildren(...[...head, ...[...all.keys()].slice(from, to)].map((i) => all[i].cloneNode(true)));
+      [...element.querySelectorAll(".deck-line")].slice(0, head.length).forEach((line) => line.classList.add("deck-dim"));
       parts.push({ ...block, element, part: parts.length });
-      from = lines[to]?.trim() === "" ? to + 1 : to;
+      from = blank(to) ? to + 1 : to;
     }
     block.element.remove();
     return parts.map((part) => measure(part, bench));
@@ -251,16 +273,9 @@ const Deck = (() => {
   const foreign = (block, i, page) => i && page[i - 1].role === "code" && page[i - 1].cell !== block.cell && /output|table|figure/.test(block.role);
 
   function layout(page, tall) {
-    const usual = arrange(page, tall, "height");
-    if (usual || !page.some((block) => block.compact)) return usual;
-    const tight = arrange(page, tall, "compact"); // the code in its smallest size
-    return tight && { ...tight, compact: true, cost: tight.cost + 3 };
-  }
-
-  function arrange(page, tall, size) {
     const figures = page.filter((block) => block.role === "figure");
     const rest = page.filter((block) => block.role !== "figure");
-    const fixed = rest.reduce((sum, block) => sum + (block[size] ?? block.height), 0) + GAP * (page.length - 1);
+    const fixed = rest.reduce((sum, block) => sum + block.height, 0) + GAP * (page.length - 1);
     const options = [];
     if (!figures.length) options.push({ fits: fixed <= tall, cost: 0 });
     else {
@@ -282,7 +297,8 @@ const Deck = (() => {
     for (let n = 1; n <= all.length; n++) {
       for (let from = n - 1; from >= 0; from--) {
         const page = all.slice(from, n), alone = page.length > 1 && page.some((block) => block.role === "lab" && !block.small);
-        const how = alone || page.slice(1).some((block) => block.part) ? undefined : layout(page, tall);
+        const crowded = page.length > 1 && page.reduce((sum, block) => sum + (block.lines ?? 0), 0) > LINES;
+        const how = alone || crowded || page.slice(1).some((block) => block.part) ? undefined : layout(page, tall);
         if (!how && page.length > 1) continue;
         const cost = best[from].cost + 10 + (how ? how.cost : 100) + 12 * page.filter(foreign).length + (from ? tear(all[from - 1], all[from]) : 0);
         if (!best[n] || cost < best[n].cost) best[n] = { cost, from, page, how: how ?? {} };
@@ -320,7 +336,6 @@ const Deck = (() => {
         const width = how.side ?? Math.min(block.most, block.own * (how.scale ?? 1));
         block.element.style.setProperty("--width", `${Math.floor(width)}px`);
       }
-      if (how.compact && block.role === "code") block.element.querySelector("pre").style.setProperty("--code", `${CODE.at(-1)}px`);
       const answers = place && page[place - 1].role === "code" && page[place - 1].cell === block.cell;
       if (place && (block.fragment || answers)) block.element.classList.add("fragment");
       for (const each of [block.element, ...block.element.querySelectorAll(".fragment")]) {

@@ -25,6 +25,8 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from traitlets.config import Config
 
+from tools.deck.shown_code import without_assertions
+
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "assets"
 REVEAL = Path(pyreveal.__file__).parent / "revealjs" / "dist"
@@ -104,6 +106,11 @@ class DeckExporter(HTMLExporter):
 
     def __init__(self, **options):
         super().__init__(template_name="deck", extra_template_basedirs=[str(TEMPLATES)], **options)
+
+    def default_filters(self):
+        """nbconvert's, and ours."""
+        yield from super().default_filters()
+        yield "without_assertions", without_assertions
 
     @pass_context
     def markdown2html(self, context, source: str) -> str:

@@ -57,6 +57,10 @@ MEASURE = """() => {
       const size = parseFloat(getComputedStyle(parent).fontSize), prose = read && !parent.closest("code, pre, table");
       if (size < (prose ? 24 : 16)) complain(`${size} px: ${node.data.trim().slice(0, 40)}`);
     }
+    const code = [...slide.querySelectorAll(".deck-body .deck-code pre")];
+    if (code.some((each) => parseFloat(getComputedStyle(each).fontSize) < 20)) complain("small code");
+    if (code.reduce((sum, each) => sum + each.textContent.trimEnd().split("\\n").length, 0) > 14) complain("much code");
+    if (code.some((each) => /^ *assert\\b/m.test(each.textContent))) complain("an assertion tells what comes out");
     for (const image of slide.querySelectorAll(".deck-figure img")) {
       const own = Math.min(1180, image.dataset.own, (456 * image.naturalWidth) / image.naturalHeight);
       if (box(image).width / k < 0.85 * own) complain("the figure is too small");
@@ -464,12 +468,13 @@ def test_colours_have_contrast(variant):
 # ---- what lessons do not have yet ------------------------------------------------------------------------------------
 
 
-def a_notebook(folder: Path, *cells: tuple[str, str, str], outputs: dict | None = None) -> Path:
-    """A notebook of (kind, slide type, source) in its own `notebooks` folder; outputs: place → MIME bundle."""
+def a_notebook(folder: Path, *cells: tuple[str, ...], outputs: dict | None = None) -> Path:
+    """A notebook of (kind, slide type, source, tags …) in its own `notebooks` folder; outputs: place → MIME bundle."""
     made = []
-    for place, (kind, slide, source) in enumerate(cells):
+    for place, (kind, slide, source, *tags) in enumerate(cells):
         new = nbformat.v4.new_markdown_cell if kind == "markdown" else nbformat.v4.new_code_cell
-        made.append(new(source, id=f"cell-{place}", metadata={"slideshow": {"slide_type": slide}}))
+        metadata = {"slideshow": {"slide_type": slide}} | ({"tags": tags} if tags else {})
+        made.append(new(source, id=f"cell-{place}", metadata=metadata))
         if outputs and place in outputs:
             made[-1].outputs = [nbformat.v4.new_output("display_data", data=outputs[place])]
     path = folder / "notebooks" / "07-made-up.ipynb"
@@ -488,7 +493,7 @@ def test_what_is_too_long_is_split_and_nothing_is_lost(browser, tmp_path):
         tmp_path,
         ("markdown", "slide", "# A title"),
         ("markdown", "slide", "## " + "A heading that goes on and on, " * 4),
-        ("code", "fragment", source),
+        ("code", "fragment", source, "code"),
         ("markdown", "subslide", "### A table"),
         ("code", "fragment", "table()"),
         ("markdown", "subslide", f"### A list\n\n{items}"),
@@ -498,11 +503,12 @@ def test_what_is_too_long_is_split_and_nothing_is_lost(browser, tmp_path):
     deck = Deck.open(browser, slides.write_deck(notebook, tmp_path), nbformat.read(notebook, as_version=4))
     try:
         assert deck.page.evaluate(MEASURE) == []
-        shown = deck.page.locator(".slides .deck-code-block, .slides .deck-code pre, .slides .deck-block.deck-code pre")
-        code = "\n".join(deck.page.locator(".slides .deck-block.deck-code pre").all_text_contents())
-        assert shown.count() > 1 and [line for line in code.split("\n") if line.strip()] == [
+        parts = deck.page.locator(".slides .deck-block.deck-code pre")
+        code = "".join(parts.locator(".deck-line:not(.deck-dim)").all_text_contents())
+        assert [line for line in code.split("\n") if line.strip()] == [
             line for line in source.split("\n") if line.strip()
         ]
+        assert parts.count() > 6 and parts.nth(5).locator(".deck-dim").all_text_contents() == ["class Long:\n"]
         tables = deck.page.locator(".slides table")
         assert tables.count() > 1
         assert [tables.nth(k).locator("th").all_text_contents() for k in range(tables.count())] == [
@@ -513,6 +519,31 @@ def test_what_is_too_long_is_split_and_nothing_is_lost(browser, tmp_path):
             f"item {i}" for i in range(16)
         ]
         assert deck.problems == []
+    finally:
+        deck.page.context.close()
+
+
+def test_code_that_is_not_the_lesson_stands_behind_a_key_where_its_result_is_seen(browser, tmp_path):
+    helper = "def helper():\n" + "    value = 1\n" * 20
+    notebook = a_notebook(
+        tmp_path,
+        ("markdown", "slide", "## Measured"),
+        ("code", "-", helper),
+        ("code", "-", "print(helper())"),
+        ("code", "-", "judge()", "claim"),
+        ("code", "-", "print(1)\nassert helper() == 1  # it proves the page\n"),
+        ("code", "-", "if 1:\n    'é'; assert 2\n    assert 'é' == (\n        3\n    )\nfor x in 1, 2:\n    assert x"),
+        ("code", "-", "curious = helper\n" * 20),
+        outputs={place: {"text/plain": f"output {place}"} for place in (2, 3, 4, 5)},
+    )  # fmt: skip
+    deck = Deck.open(browser, slides.write_deck(notebook, tmp_path), nbformat.read(notebook, as_version=4))
+    try:
+        shown = deck.page.locator(".slides .deck-body .deck-code").all_text_contents()
+        assert [each.strip() for each in shown] == [
+            "print(helper())", "print(1)", "if 1:\n    'é'; assert 2\nfor x in 1, 2:\n    assert x",
+        ]  # fmt: skip
+        (folded,) = deck.page.locator(".slides .deck-folded").all_text_contents()
+        assert [part in folded for part in (helper.strip(), "judge()", "curious", "print")] == [True, True, True, False]
     finally:
         deck.page.context.close()
 
