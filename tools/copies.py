@@ -123,6 +123,8 @@ def prepare(stem: str | None = None, *, root: Path = ROOT, fresh: bool = False) 
     Raises CopyTrouble if the copy of `stem` cannot be made, or none can. Even then the copies that are there stay.
     """
     originals = lessons(root / ORIGINALS)
+    if not originals:
+        raise CopyTrouble(f"{root} is no folder of the workshop: there is no lesson in {ORIGINALS}/")
     if stem not in [None, *(path.stem for path in originals)]:
         raise CopyTrouble(f"no notebook `{stem}` in {ORIGINALS}/")
     said, changed = [], []
@@ -245,7 +247,7 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
         print(f"workshop: {trouble}", file=sys.stderr)
         return 2
     if not wanted.notebook:
-        print(f"Your copies are in {COPIES}/.")
+        print(f"Your copies are in {root / COPIES}.")
         return 0
     if os.environ.get("JUPYTER_SERVER_URL"):  # set in the terminals of JupyterLab, where a second one is of no use
         print(f"JupyterLab is running: open {file} there; if its tab is open, close that first.")

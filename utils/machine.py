@@ -1,5 +1,6 @@
 """Is this machine ready for the workshop? Each finding comes with what to do about it."""
 
+import os
 import re
 import sys
 from dataclasses import dataclass
@@ -12,11 +13,25 @@ import torch
 import traitlets
 from tabulate import tabulate
 
+from utils.internals.widget_view import widget_view
+
 REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
 OLDEST_PYTHON = (3, 11)
 LEAST_MEMORY = 1.0  # GB: the kernel of the largest lesson measured takes 0.9 (tests/benchmarks/memory.py)
 
-INSTALL = "close JupyterLab and start it again with `python3 workshop.py lab`: it installs what is missing"
+# What lessons and labs import, by its names on PyPI; what presents and proves them is nobody's concern in a lesson.
+LESSONS_NEED = ("torch", "numpy", "scikit-learn", "scipy", "matplotlib", "tabulate", "psutil", "filelock", "pillow")
+LESSONS_NEED += ("ipykernel", "ipywidgets", "anywidget")
+
+# Where a lesson runs → what to do about a package that is missing. Only the launcher promises the versions of its pins.
+LAUNCHER, COLAB, BINDER, HUB, ELSEWHERE = "launcher", "Colab", "Binder", "hub", "elsewhere"
+INSTALL = {
+    LAUNCHER: "close JupyterLab and start it again with `python3 workshop.py lab`: it installs what is missing",
+    COLAB: "run `%pip install {}` in a cell, then *Runtime → Restart session*",
+    BINDER: "its image lacks `{}`: tell whoever gave you the link",
+    HUB: "tell whoever runs this hub that `{}` is missing",
+    ELSEWHERE: "run `%pip install {}` in a cell, then restart the kernel",
+}
 
 
 @dataclass(frozen=True)
@@ -38,8 +53,19 @@ class Report:
 
 
 def check_machine(requirements: Path = REQUIREMENTS) -> Report:
-    """Look at Python, the pinned packages, the processor and free memory. Works offline and changes nothing."""
-    return Report((_python(), *_packages(requirements), _device(), _memory()))
+    """Look at Python, what lessons import, the processor and free memory. Works offline and changes nothing."""
+    return Report((_python(), *_packages(requirements, place()), _device(), _memory()))
+
+
+def place() -> str:
+    """Where this kernel runs: a key of INSTALL."""
+    if (Path(sys.prefix) / "workshop-set-up").is_file():  # workshop.py leaves it where it has installed all
+        return LAUNCHER
+    if "google.colab" in sys.modules:
+        return COLAB
+    if "BINDER_SERVICE_HOST" in os.environ:
+        return BINDER
+    return HUB if "JUPYTERHUB_USER" in os.environ else ELSEWHERE
 
 
 def _python() -> tuple[str, str, str]:
@@ -48,18 +74,24 @@ def _python() -> tuple[str, str, str]:
     return "Python", found, "" if sys.version_info >= OLDEST_PYTHON else f"install Python {oldest} or newer"
 
 
-def _packages(requirements: Path) -> list[tuple[str, str, str]]:
+def _packages(requirements: Path, place: str) -> list[tuple[str, str, str]]:
     """A row for torch, one for each package that is missing or of another version, and one for all the others."""
+    if not requirements.is_file():
+        return [("packages", f"not checked: {requirements.name} is not there", "")]
     pins = dict(re.findall(r"^([\w-]+)==(\S+)", requirements.read_text(encoding="utf-8"), re.M))
     rows, right = [], 0
-    for name, wanted in pins.items():
+    for name in filter(pins.get, LESSONS_NEED):
+        wanted = pins[name]
         try:
             found = metadata.version(name)
         except metadata.PackageNotFoundError:
-            rows.append((name, "missing", INSTALL))
+            rows.append((name, "missing", INSTALL[place].format(f"{name}=={wanted}")))
             continue
         if found.partition("+")[0] != wanted:  # 2.13.0+cpu is torch 2.13.0, built for processors only
-            rows.append((name, found, f"{wanted} was tested; {INSTALL}"))
+            if place == LAUNCHER:
+                rows.append((name, found, f"{wanted} was tested; {INSTALL[place]}"))
+            else:
+                rows.append((name, f"{found} ({wanted} was tested: last digits may differ)", ""))
         elif name == "torch":
             rows.append((name, found, ""))
         else:
@@ -108,8 +140,6 @@ class WidgetCheck(anywidget.AnyWidget):
         self.observe(lambda change: self.set_trait("answer", change["new"]), names="question")
 
     def _repr_mimebundle_(self, **options):
-        bundle = super()._repr_mimebundle_(**options)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
         # Shown only where no widget can be drawn.
         text = "✗ Widgets are not drawn here: open this notebook with `python3 workshop.py lab`, or in JupyterLab 4."
-        return {**data, "text/plain": text}
+        return widget_view(self, **{"text/plain": text})

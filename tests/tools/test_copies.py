@@ -758,7 +758,12 @@ def test_in_a_terminal_of_jupyterlab_no_second_one_is_started(workshop, started,
 def test_without_a_notebook_only_copies_are_made(workshop, started, capsys):
     assert copies.main([], root=workshop) == 0
     assert started == [] and len(files(workshop / "my-work")) == 3
-    assert capsys.readouterr().out == "Your copies are in my-work/.\n"
+    assert capsys.readouterr().out == f"Your copies are in {workshop / 'my-work'}.\n"
+
+
+def test_a_folder_that_is_not_the_workshops_is_refused(tmp_path, capsys):
+    assert copies.main([], root=tmp_path) == 2
+    assert "there is no lesson in notebooks/" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 def run(workshop, stem, *, at):

@@ -14,5 +14,6 @@ stepping        what a step of an optimizer needs: a closure, a mode
 witness         a real optimizer beside the runs that were put together
 files           written whole or not at all, and never over one that is there
 cells           is an answer the newest that the student wrote?
+widget_view     the display data of a widget
 snapshots       copies of arguments, to see what a function has changed
 """

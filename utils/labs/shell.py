@@ -9,6 +9,7 @@ from functools import partial
 import ipywidgets
 from IPython.display import display
 
+from utils.internals.widget_view import widget_view
 from utils.labs.goals import Goals
 from utils.labs.plot_widget import PlotWidget, flatten
 from utils.plots import Picture
@@ -135,8 +136,8 @@ class Lab:
         still = self.still()._repr_html_().replace("<img ", f'<img class="lab-still lab-still-{self.name}" ', 1)
         role = {"workshop": {"role": "lab-still"}}  # by which tools/notebooks.py knows the picture
         display({"text/html": still, "text/plain": self.plot.frame["alt"]}, metadata=role, raw=True)
-        bundle = self.widget()._repr_mimebundle_()
-        display({**bundle, "text/plain": "Run this notebook to move the sliders of this lab."}, raw=True)
+        text = "Run this notebook to move the sliders of this lab."
+        display(widget_view(self.widget(), **{"text/plain": text}), raw=True)
 
     def widget(self) -> ipywidgets.Widget:
         """All of the lab. Each call gives the same controls and plot a step slider and a play button of its own."""

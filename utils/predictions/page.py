@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from IPython.display import display
 
 from utils import progress
+from utils.internals.widget_view import widget_view
 from utils.predictions import tell
 from utils.predictions.ask import Ask
 from utils.predictions.question import NUMBER, ONE, Answer, Question, label
@@ -61,7 +62,7 @@ class Page:
         widget = self.widgets[name] = Ask(asked, self._kept(asked), before=before, noted=noted)
         # By the name and the choices a deck could bring a count of the room's answers.
         seam = {"role": QUESTION, "name": name, "kind": kind, "choices": list(labels)}
-        bundle = {**widget._repr_mimebundle_(), "text/markdown": tell.question(asked), "text/plain": NO_KERNEL}
+        bundle = widget_view(widget, **{"text/markdown": tell.question(asked), "text/plain": NO_KERNEL})
         display(bundle, metadata={"workshop": seam}, raw=True)
 
     def seen(self, name: str, measured: object, why: Mapping | str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from IPython.display import display
 
+from utils.internals.widget_view import widget_view
 from utils.predictions.ask import Ask, markup
 from utils.predictions.page import Page
 from utils.predictions.question import Answer, Question, label
@@ -51,7 +52,7 @@ class Quiz:
         widget = self.widgets[name] = Ask(asked, keep, before=before, head="", button=BUTTON, noted=noted)
         seam = {"role": QUIZ, "name": name, "kind": asked.kind, "choices": list(asked.choices)}
         text = {"text/markdown": _folded(asked, said, right_one), "text/plain": NO_KERNEL}
-        display({**widget._repr_mimebundle_(), **text}, metadata={"workshop": seam}, raw=True)
+        display(widget_view(widget, **text), metadata={"workshop": seam}, raw=True)
 
     def score(self) -> str:
         """How many of the questions asked so far were answered right at first."""
