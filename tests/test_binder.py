@@ -34,9 +34,7 @@ def test_afterwards_the_copies_are_there_and_jupyterlab_has_its_settings(tmp_pat
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", env], check=True)
     packages = os.pathsep.join(filter(None, (str(Path(each)) for each in sys.path if "site-packages" in each)))
     found = os.environ | {"PATH": f"{env / 'bin'}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": packages}
-    done = subprocess.run(
-        ["bash", "binder/postBuild"], cwd=folder, env=os.environ | search, capture_output=True, text=True
-    )
+    done = subprocess.run(["bash", "binder/postBuild"], cwd=folder, env=found, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert {path.name for path in (folder / "my-work").glob("*.ipynb")} == {path.name for path in lessons()}
     assert (env / "share/jupyter/lab/settings/overrides.d/workshop.json").is_file()
