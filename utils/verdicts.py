@@ -24,7 +24,7 @@ class Verdict:
 
     others    what else is wrong, a sentence each: shown on demand
     help      where the student finds help, or empty
-    printed   what the answer printed while it was judged, shortened
+    printed   what the answer printed in the call that failed, or in the first one; shortened
     The texts may hold `code` in backticks and line breaks.
     """
 
