@@ -35,6 +35,9 @@ def root(tmp_path):
         cell("<details>the solution</details>"),
         cell("## 5. Exercise: resume"),
         cell("checks.check_resume(resume)", "exercise-check"),
+        *(cell(f'quiz("{name}", "Which?")', "quiz") for name in ("q", "r", "s")),
+        cell("## 6. Bug clinic: nothing moves"),
+        cell("checks.check_moves(by_hand)", "clinic-check"),
     )
     title = ["# 02a · Momentum\n", "\n", "**Minutes:** 10. **Builds on:** 01."]
     write(tmp_path / "notebooks/02a-momentum.ipynb", cell(title), cell('predict("d", "How?")', "predict"))
@@ -71,14 +74,14 @@ def test_the_map_says_what_is_done_and_left(journal):
         journal.add("answers", name=name)
     journal.note("exercises", "check_resume")
     assert [row[1:] for row in table(overview(journal))[1:3]] == [
-        ["40–45", "predictions 2 of 3, exercises 1 of 2"], ["10", "–"],
+        ["40–45", "predictions 2 of 3, exercises 1 of 2, bug clinics 0 of 1"], ["10", "–"],
     ]  # fmt: skip
     journal.note("goals", "κ = 10", of=3)
     journal.add("answers", name="c")
     journal.add("answers", name="d")
     journal.note("exercises", "check_hand")
     assert [row[1:] for row in table(overview(journal))[1:]] == [
-        ["none", "predictions 3 of 3, exercises 2 of 2, lab goals 1 of 3"],
+        ["none", "predictions 3 of 3, exercises 2 of 2, bug clinics 0 of 1, lab goals 1 of 3"],
         ["none", "predictions 1 of 1"],
         ["none", ""],
     ]
@@ -98,12 +101,30 @@ def test_exercises_without_minutes_of_their_own_are_a_part_of_the_lesson(journal
 
 
 def test_the_line_at_the_end_of_a_lesson(journal):
-    assert closing_line(journal, set()) == "Exercises passed: 0 of 2, still open: by hand; resume."
+    clinics = "Bug clinics passed: 0 of 1."
+    assert closing_line(journal, set()) == f"Exercises passed: 0 of 2, still open: by hand; resume. {clinics}"
     journal.note("exercises", "check_hand")
     journal.note("goals", "κ = 10", of=3)
-    assert closing_line(journal, set()) == "Exercises passed: 1 of 2, still open: resume. Lab goals reached: 1 of 3."
+    goals = "Lab goals reached: 1 of 3."
+    assert closing_line(journal, set()) == f"Exercises passed: 1 of 2, still open: resume. {clinics} {goals}"
     journal.note("exercises", "check_resume")
-    assert closing_line(journal, set()) == "Exercises passed: 2 of 2. Lab goals reached: 1 of 3."
+    assert closing_line(journal, set()) == f"Exercises passed: 2 of 2. {clinics} {goals}"
+
+
+def test_a_clinic_is_no_exercise_and_the_first_answer_to_a_quick_question_counts(journal):
+    journal.note("exercises", "check_moves")
+    assert [(each.passed, each.clinics) for each in standings(journal)] == [(0, 1), (0, 0)]
+    for name, answers in {"q": ("right",), "r": ("wrong", "right"), "of another": ("right",)}.items():
+        for late, answer in enumerate(answers):
+            journal.add("answers", name=name, answer=answer, after_result=bool(late))
+            journal.add("results", name=name, measured="right")
+    assert closing_line(journal, set()).endswith("passed: 1 of 1. Quick questions: right at the first answer 1 of 2.")
+    assert "quick questions right at first 1 of 2" in str(standings(journal)[0])
+
+
+def test_a_wrong_answer_alone_is_something_done(journal):
+    journal.add("answers", name="q", answer="wrong", after_result=False)
+    assert str(standings(journal)[0]).endswith("quick questions right at first 0 of 1")
 
 
 def test_a_lesson_is_known_by_its_number_or_by_what_it_asked(root):
@@ -131,5 +152,7 @@ def test_of_the_real_lessons_everything_is_found(path):
     cells = json.loads(Path(path).read_bytes())["cells"]
     asks = [each for each in cells if has_tag(each, "predict") and each["cell_type"] == "code"]
     judges = [each for each in cells if has_tag(each, "exercise-check")]
+    quick, clinics = ([each for each in cells if has_tag(each, tag)] for tag in ("quiz", "clinic-check"))
     assert len(asks) == len(lesson.questions) > 0 and len(judges) == len(lesson.exercises)
+    assert len(quick) == len(lesson.quizzes) and len(clinics) == len(lesson.clinics)
     assert all(lesson.minutes) and all(lesson.exercises.values())

@@ -14,13 +14,17 @@ class Standing:
 
     predicted   how many of its questions are answered
     open        titles of the exercises that are not passed yet
+    clinics     how many of its bug clinics are passed
     goals       how many goals of its labs are reached, and how many those labs have; (0, 0) as long as none is
+    quick       how many quick questions were answered right at first, and how many were answered
     """
 
     lesson: Lesson
     predicted: int
     open: tuple[str, ...]
+    clinics: int
     goals: tuple[int, int]
+    quick: tuple[int, int]
 
     @property
     def passed(self) -> int:
@@ -45,8 +49,10 @@ class Standing:
 
     def __str__(self) -> str:
         parts = [(self.predicted, len(self.lesson.questions), "predictions")]
-        parts += [(self.passed, len(self.lesson.exercises), "exercises"), (*self.goals, "lab goals")]
-        if not any(done for done, _, _ in parts):
+        parts += [(self.passed, len(self.lesson.exercises), "exercises")]
+        parts += [(self.clinics, len(self.lesson.clinics), "bug clinics"), (*self.goals, "lab goals")]
+        parts += [(*self.quick, "quick questions right at first")]
+        if not any(done for done, _, _ in parts) and not self.quick[1]:
             return "–"
         return ", ".join(f"{what} {done} of {of}" for done, of, what in parts if of)
 
@@ -80,17 +86,23 @@ def overview(journal: Journal) -> Overview:
 
 def standings(journal: Journal) -> list[Standing]:
     """How far the student is in each lesson."""
-    answered, passed = ({each["name"] for each in journal.entries(kind)} for kind in ("answers", "exercises"))
+    answers, passed = journal.entries("answers"), {each["name"] for each in journal.entries("exercises")}
+    answered = {each["name"] for each in answers}
+    first = {each["name"]: each.get("answer") for each in answers if not each.get("after_result")}
+    right = {each["name"]: each.get("measured") for each in journal.entries("results")}
     goals = journal.entries("goals")
     found = []
     for lesson in lessons(journal.lessons_folder):
         there = {each["name"]: each.get("of", 0) for each in goals if each.get("lesson") == lesson.number}
+        quick = [name for name in lesson.quizzes if name in first]
         found.append(
             Standing(
                 lesson,
                 predicted=len(answered.intersection(lesson.questions)),
                 open=tuple(title for name, title in lesson.exercises.items() if name not in passed),
+                clinics=len(passed.intersection(lesson.clinics)),
                 goals=(len(there), max(there.values(), default=0)),
+                quick=(sum(first[name] == right.get(name) for name in quick), len(quick)),
             )
         )
     return found
@@ -104,9 +116,15 @@ def closing_line(journal: Journal, asked: set[str]) -> str:
     for each in standings(journal):
         if each.lesson.number == journal.lesson or asked.intersection(each.lesson.questions):
             still = f", still open: {'; '.join(each.open)}" if each.open else ""
-            exercises = f"Exercises passed: {each.passed} of {len(each.lesson.exercises)}{still}."
-            goals = f"Lab goals reached: {each.goals[0]} of {each.goals[1]}."
-            return " ".join([exercises] * bool(each.lesson.exercises) + [goals] * bool(each.goals[1]))
+            (reached, goals), (right, answered) = each.goals, each.quick
+            exercises, clinics = len(each.lesson.exercises), len(each.lesson.clinics)
+            sentences = [
+                (exercises, f"Exercises passed: {each.passed} of {exercises}{still}."),
+                (clinics, f"Bug clinics passed: {each.clinics} of {clinics}."),
+                (goals, f"Lab goals reached: {reached} of {goals}."),
+                (answered, f"Quick questions: right at the first answer {right} of {answered}."),
+            ]
+            return " ".join(sentence for there, sentence in sentences if there)
     return ""
 
 
