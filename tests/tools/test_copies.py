@@ -876,9 +876,7 @@ def test_a_copy_opens_runs_and_leads_to_the_next_copy(browser, tmp_path):
         )
         assert prepare("00-start-here", root=root) == []
 
-        page.get_by_role(
-            "link", name="01 · Optimizer concepts"
-        ).first.click()  # the map has one, and what is left another
+        page.get_by_role("link", name="01 · Optimizer concepts").click()
         page.wait_for_url("**/lab/tree/my-work/01-optimizer-concepts.ipynb*", timeout=180_000)
         page.get_by_role("heading", name="01 · Optimizer concepts").wait_for(timeout=180_000)
         page.locator("img.lab-still-edge").last.wait_for(state="attached", timeout=180_000)

@@ -14,6 +14,7 @@ class Lesson:
     """A notebook and what a student does in it.
 
     number      such as "02a"
+    aim         the first of its objectives
     minutes     of the lesson, the least and the most, without its exercises
     extra       minutes of the exercises; 0 where they are a part of the lesson
     questions   names of the predictions
@@ -25,6 +26,7 @@ class Lesson:
     file: str
     number: str
     title: str
+    aim: str
     minutes: tuple[int, int]
     extra: int
     questions: tuple[str, ...]
@@ -60,5 +62,7 @@ def _lesson(path: Path) -> Lesson:
     least, most, extra = (int(each or 0) for each in MINUTES.search(texts[0]).groups())
     number = path.name.partition("-")[0]
     title = texts[0].partition("\n")[0].removeprefix("# ").strip()
+    aim = re.search(r"^- (.*?)[,.]?$", texts[0], re.M)
     asked = map(tuple, names.values())
-    return Lesson(path.name, number, title, (least, most or least), extra, *asked, *judges.values())
+    minutes = (least, most or least)
+    return Lesson(path.name, number, title, aim[1] if aim else "", minutes, extra, *asked, *judges.values())

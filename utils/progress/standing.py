@@ -7,6 +7,8 @@ from tabulate import tabulate
 from utils.progress.journal import Journal
 from utils.progress.lessons import Lesson, lessons
 
+NOTHING = "–"  # is done yet
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -53,35 +55,39 @@ class Standing:
         parts += [(self.clinics, len(self.lesson.clinics), "bug clinics"), (*self.goals, "lab goals")]
         parts += [(*self.quick, "quick questions right at first")]
         if not any(done for done, _, _ in parts) and not self.quick[1]:
-            return "–"
+            return NOTHING
         return ", ".join(f"{what} {done} of {of}" for done, of, what in parts if of)
 
 
 @dataclass(frozen=True)
 class Overview:
-    """The map of the lessons; `done` says whether it has a column for what is done."""
+    """The map of the lessons: what each is for, or, once something of it is done, what is done and open."""
 
     standings: tuple[Standing, ...]
-    done: bool
 
     def _repr_markdown_(self) -> str:
-        headers = ["notebook", "minutes left" if self.done else "minutes, with exercises", *["done"] * self.done]
-        rows = [
-            [f"[{each.lesson.title}]({each.lesson.file})", each.left, *[str(each)] * self.done]
-            for each in self.standings
-        ]
+        done = any(str(each) != NOTHING for each in self.standings)
+        headers = ["minutes left", "done, or what you will do"] if done else ["minutes, with exercises", "you will"]
+        rows = []
+        for each in self.standings:
+            what = each.lesson.aim if str(each) == NOTHING else str(each)
+            rows.append([f"[{each.lesson.title}]({each.lesson.file})", each.left, what.replace("|", r"\|")])
         least, most = (sum(each.minutes[k] for each in self.standings) for k in (0, 1))
         together = _range(least, most) if most < 180 else f"{_range(round(least / 60), round(most / 60))} hours"
-        rows.append(["together", together, *[""] * self.done])
-        return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
+        return tabulate(
+            [*rows, ["together", together, ""]],
+            headers=["notebook", *headers],
+            tablefmt="github",
+            disable_numparse=True,
+        )
 
     def __repr__(self) -> str:
         return "\n".join(f"{each.lesson.title}: {each.left} minutes" for each in self.standings)
 
 
 def overview(journal: Journal) -> Overview:
-    """The lessons with the minutes that are left and what is done; without a student's folder, all minutes."""
-    return Overview(tuple(standings(journal)), journal.is_students)
+    """The lessons with the minutes that are left, and what is done; without a student's folder, all minutes."""
+    return Overview(tuple(standings(journal)))
 
 
 def standings(journal: Journal) -> list[Standing]:
