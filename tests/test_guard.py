@@ -302,10 +302,27 @@ def test_what_an_answer_prints_is_shown_with_the_verdict_and_only_there(capsys, 
         return call(candidate).answer() and "so it is"
 
     verdict = judge(prints)
-    assert str(verdict) == "✓ Passed: so it is\nIt printed:\nnoise\nnoise"
-    assert "<pre>noise\nnoise</pre>" in verdict._repr_html_()
+    assert str(verdict) == "✓ Passed: so it is\nIt printed:\nnoise"  # in the first call alone
+    assert "<pre>noise</pre>" in verdict._repr_html_()
     assert str(judge(lambda: 2)) == "✓ Passed: so it is"
     assert capsys.readouterr() == ("", "")
+
+
+def test_what_the_call_printed_that_failed_is_shown_and_no_other():
+    @check
+    def judge(candidate):
+        for n in (1, 2, 3):
+            if call(candidate, n).answer(may_be_none=True) != n:
+                call(candidate, 1)  # to find the mistake that explains it
+                raise Wrong("no")
+
+    def half(n):
+        print("called with", n)
+        return n if n < 2 else None
+
+    assert judge(half).printed == "called with 2"
+    assert judge(lambda n: half(1) if n == 1 else 0).printed == ""
+    assert check(lambda candidate: call(candidate, 1) and call(candidate, 2) and 1 / 0)(half).printed == "called with 1"
 
 
 def test_much_that_is_printed_is_shortened_and_no_reason_to_call_an_answer_endless():

@@ -39,6 +39,7 @@ HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
 # It passes settings of the old notebook server on, of which there are none, and to do so reads every attribute of the
 # new one, a deprecated one included: each start would begin with a warning.
 NO_SHIM = "--ServerApp.jpserver_extensions=notebook_shim=False"
+WHERE_ONE_WAS = f"--LabApp.extra_labextensions_path={Path(__file__).with_name('lab_extension')}"
 
 
 class CopyTrouble(Exception):
@@ -253,7 +254,7 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
         print(f"JupyterLab is running: open {file} there; if its tab is open, close that first.")
         return 0
     # Not a file to open: with default_url the address that JupyterLab prints leads to the notebook as well.
-    sys.argv = ["jupyterlab", NO_SHIM, f"--LabApp.default_url=/lab/tree/{file}", *arguments[cut + 1 :]]
+    sys.argv = ["jupyterlab", NO_SHIM, WHERE_ONE_WAS, f"--LabApp.default_url=/lab/tree/{file}", *arguments[cut + 1 :]]
     runpy.run_module("jupyterlab", run_name="__main__", alter_sys=True)
     return 0
 

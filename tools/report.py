@@ -1,7 +1,8 @@
 """One page of what a student has done: `python -m tools.report` writes my-work/report.html, and a PDF of it.
 
-Predictions with what was measured, passed exercises, reached goals, looks at the leaderboard, optimizers that the
-examiner has passed: all from my-work/answers.json. The page has no script and asks for nothing from outside.
+Predictions with what was measured, passed exercises and clinics, reached goals, the score of the quick questions, looks
+at the leaderboard, optimizers that the examiner has passed: all from my-work/answers.json. The page has no script and
+asks for nothing from outside.
 """
 
 import argparse
@@ -62,10 +63,12 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; border-left: 3px solid #76
 {% for each in lessons %}<h2>{{ each.title }}</h2>
 {% if each.predictions %}
 {{ table("Predictions", ["question", "your answer", "what was measured"], each.predictions) }}{% endif %}
-{% if each.exercises %}<h3>Exercises passed</h3><ul>
-{% for title, said in each.exercises %}<li><b>{{ title }}:</b> {{ said | marked }}</li>{% endfor %}</ul>{% endif %}
+{% for what in ("exercises", "clinics") if each[what] %}
+<h3>{{ "Exercises" if what == "exercises" else "Bug clinics" }} passed</h3><ul>
+{% for title, said in each[what] %}<li><b>{{ title }}:</b> {{ said | marked }}</li>{% endfor %}</ul>{% endfor %}
 {% if each.goals %}<h3>Lab goals reached</h3><ul>
 {% for goal in each.goals %}<li>{{ goal | marked }}</li>{% endfor %}</ul>{% endif %}
+{% if each.quick %}<h3>Quick questions</h3><p>Right at the first answer: {{ each.quick }}.</p>{% endif %}
 {% endfor %}
 {% if cards %}<h2>Your own optimizers, passed by the examiner</h2><ul>
 {% for name, said in cards %}<li><b>{{ name }}:</b> {{ said | marked }}</li>{% endfor %}</ul>{% endif %}
@@ -114,15 +117,18 @@ def report(root: Path = ROOT) -> str:
 
 def _lessons(noted: dict[str, list[dict]], found: list) -> Iterator[dict]:
     """For each lesson in which something was done, and at the end for what no lesson asks for any more."""
-    known = {name for each in found for name in each.lesson.questions}
+    known = {name for each in found for name in each.lesson.questions + each.lesson.quizzes}
     late = [each["name"] for each in noted["answers"] if each["name"] not in known]
+    passed = {each["name"]: each.get("said", "") for each in reversed(noted["exercises"])}
     for each in found:
-        exercises = [
-            (title, _said(noted, name)) for name, title in each.lesson.exercises.items() if title not in each.open
-        ]
+        exercises, clinics = (
+            [(title, passed[name]) for name, title in there.items() if name in passed]
+            for there in (each.lesson.exercises, each.lesson.clinics)
+        )
         goals = [goal["name"] for goal in noted["goals"] if goal.get("lesson") == each.lesson.number]
         predictions = [_prediction(noted, name) for name in each.lesson.questions]
-        what = {"predictions": list(filter(None, predictions)), "exercises": exercises, "goals": goals}
+        what = {"predictions": list(filter(None, predictions)), "exercises": exercises, "clinics": clinics}
+        what |= {"goals": goals, "quick": "{} of {}".format(*each.quick) if each.quick[1] else ""}
         if any(what.values()):
             yield {"title": each.lesson.title, **what}
     if late:
@@ -130,10 +136,6 @@ def _lessons(noted: dict[str, list[dict]], found: list) -> Iterator[dict]:
             "title": "Questions of earlier lessons",
             "predictions": [_prediction(noted, name) for name in dict.fromkeys(late)],
         }
-
-
-def _said(noted: dict[str, list[dict]], name: str) -> str:
-    return next(each.get("said", "") for each in noted["exercises"] if each["name"] == name)
 
 
 def _prediction(noted: dict[str, list[dict]], name: str) -> list[str] | None:

@@ -23,9 +23,11 @@ imports `tools`, which the launcher runs. import-linter holds the layers, see py
 
 import os
 
+from utils.internals.cells import watch_runs
 from utils.internals.compiler import let_it_wait
 from utils.internals.memory import keep_freed_memory
 
+watch_runs()
 let_it_wait()
 keep_freed_memory()
 

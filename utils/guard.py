@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from utils import progress
-from utils.internals.cells import older_than_its_cell
+from utils.internals.cells import changed_since_it_ran, older_than_its_cell
 from utils.internals.errors import in_short, raised_in, text_of
 from utils.internals.process_state import as_it_was
 from utils.internals.running import Stop, run_limited
@@ -27,7 +27,8 @@ from utils.verdicts import NotYet, Verdict, Wrong, shortened
 
 __all__ = ["Mistake", "NotYet", "Outcome", "Verdict", "Wrong", "call", "check", "has_placeholder", "name_of", "not_yet"]
 
-_printed: list[str] = []  # by the answers that the check under way has called
+_printed: list[str] = []  # by the calls of the check under way, in their order
+_judged: list[str] = []  # the same of those whose value was asked for
 HELP = "Stuck? Open “Hint 1” below this cell: there are three, and then the solution."
 
 
@@ -53,6 +54,7 @@ class Outcome:
     untouched    True if the function is still the stub
     changed      sentence that names the arguments changed in place, or None
     error        type and whole text of what the function raised, or None
+    printed      what it printed
     """
 
     value: object = None
@@ -60,18 +62,22 @@ class Outcome:
     untouched: bool = False
     changed: str | None = None
     error: str | None = None
+    printed: str = ""
 
-    def answer(self, *, may_change: bool = False, hints: Iterable[tuple[str, str]] = ()) -> object:
+    def answer(
+        self, *, may_change: bool = False, may_be_none: bool = False, hints: Iterable[tuple[str, str]] = ()
+    ) -> object:
         """The value, for use in a check: raises Wrong or NotYet with the sentence if there is none to judge.
 
         `hints` are pairs (pattern, hint): added is the first whose pattern is in the error or in its line of code.
         """
+        _judged.append(self.printed)
         if self.untouched:
             raise NotYet(self.problem)
         if self.problem:
             seen = f"{self.error}\n{self.problem}" if self.error else ""
             raise Wrong("\n".join([self.problem, *[hint for pattern, hint in hints if re.search(pattern, seen)][:1]]))
-        if self.value is None:
+        if self.value is None and not may_be_none:
             raise Wrong("Your function returned None: is its `return` missing?")
         if self.changed and not may_change:
             raise Wrong(self.changed)
@@ -107,15 +113,17 @@ def call(function: Callable, *args, timeout: float = 3.0) -> Outcome:
     with as_it_was():
         sys.stdout = io.StringIO()
         in_time, stopped = run_limited(run, timeout)
-        _printed.append(sys.stdout.getvalue() if isinstance(sys.stdout, io.StringIO) else "")
+        printed = sys.stdout.getvalue() if isinstance(sys.stdout, io.StringIO) else ""
+    _printed.append(printed)
+    outcome = functools.partial(Outcome, printed=printed)
     if not in_time:
         left = "" if stopped else " It could not be stopped: restart the kernel before you go on."
-        return Outcome(problem=f"Your function was still running after {timeout:g} seconds: does its loop end?{left}")
+        return outcome(problem=f"Your function was still running after {timeout:g} seconds: does its loop end?{left}")
     if box.get("stub") or box.get("value") is ...:
-        return Outcome(problem=not_yet(name_of(function)), untouched=True)
+        return outcome(problem=not_yet(name_of(function)), untouched=True)
     if "problem" in box:
-        return Outcome(problem=box["problem"], error=box["error"])
-    return Outcome(value=box.get("value"), changed=_changes(function, before, args))
+        return outcome(problem=box["problem"], error=box["error"])
+    return outcome(value=box.get("value"), changed=_changes(function, before, args))
 
 
 def check(judge: Callable[[object], str], *, help: str = HELP) -> Callable[[object], Verdict]:
@@ -129,13 +137,15 @@ def check(judge: Callable[[object], str], *, help: str = HELP) -> Callable[[obje
     @functools.wraps(judge)
     def checked(candidate) -> Verdict:
         nonlocal failures
-        _printed.clear()
+        _printed.clear(), _judged.clear()
         try:
             if name := older_than_its_cell(candidate):
                 raise Wrong(
                     f"This is the `{name}` of an earlier run: the cell that should define it ended in an error before "
                     "it did. Run that cell until it ends without one, then check again."
                 )
+            if name := changed_since_it_ran(candidate):
+                raise NotYet(f"The cell of `{name}` has changed since you ran it: run that cell, then check again.")
             with torch.enable_grad():
                 verdict = Verdict(True, judge(candidate))
             progress.mine.note("exercises", checked.__name__, said=verdict.message)
@@ -149,7 +159,9 @@ def check(judge: Callable[[object], str], *, help: str = HELP) -> Callable[[obje
         except Exception as error:  # an answer stranger than any that the judge foresaw
             verdict = Verdict(False, f"The check could not read this answer: `{type(error).__name__}: {error}`.")
         failures = 0 if verdict else failures + (not verdict.untouched)
-        verdict = replace(verdict, printed=shortened("".join(_printed)))
+        # By the call that failed. What passed, or gave no value to judge, shows the first that printed.
+        printed = next(filter(None, _printed), "") if verdict or not _judged else _judged[-1]
+        verdict = replace(verdict, printed=shortened(printed))
         if failures > 1 and not verdict.untouched:
             verdict = replace(verdict, help=help)
         if not verdict and os.environ.get("WORKSHOP_STRICT") == "1":

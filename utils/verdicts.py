@@ -4,9 +4,18 @@ On a page the rest of what went wrong is folded below the first: what is told fi
 """
 
 import html
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+# JupyterLab marks a cell that was edited after its run. So the page itself says at once what no kernel can see: under
+# the verdict of the cell below, and, in a clinic, of the one after that.
+EDITED = (
+    "<style>:is(.jp-mod-dirty + .jp-CodeCell, .jp-mod-dirty + .jp-CodeCell + .jp-CodeCell) .workshop-edited::after "
+    '{ content: "The cell above has changed since it ran: run it, then check again." }</style>'
+    '<div class="workshop-edited"></div>'
+)
 
 
 @dataclass(frozen=True)
@@ -15,7 +24,7 @@ class Verdict:
 
     others    what else is wrong, a sentence each: shown on demand
     help      where the student finds help, or empty
-    printed   what the answer printed while it was judged, shortened
+    printed   what the answer printed in the call that failed, or in the first one; shortened
     The texts may hold `code` in backticks and line breaks.
     """
 
@@ -44,7 +53,8 @@ class Verdict:
         more = f"<details><summary>{self._count()}</summary><ul>{listed}</ul></details>" if self.others else ""
         help = f"<div>{_markup(self.help)}</div>" if self.help else ""
         printed = f"<div>It printed:<pre>{html.escape(self.printed)}</pre></div>" if self.printed else ""
-        return f'<div style="{box}"><strong>{mark}</strong> {_markup(self.message)}{more}{printed}{help}</div>'
+        edited = EDITED if os.environ.get("JPY_SESSION_NAME") and not self.untouched else ""  # only where a page asks
+        return f'<div style="{box}"><strong>{mark}</strong> {_markup(self.message)}{more}{printed}{help}{edited}</div>'
 
     def _look(self) -> tuple[str, str]:
         if self.passed:

@@ -1,5 +1,9 @@
 """Is an answer the newest that the student wrote? In an IPython of its own, cell by cell, as a kernel runs them."""
 
+import json
+import os
+import time
+
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -16,13 +20,15 @@ def is_two(answer) -> str:
 
 @pytest.fixture
 def run(monkeypatch):
-    """run(source) runs a cell; what the last line gives comes back."""
+    """run(source, id) runs a cell; what the last line gives comes back."""
     shell = InteractiveShell()
     shell.user_ns["is_two"] = is_two
     monkeypatch.setattr(cells, "_shell", lambda: shell)
     monkeypatch.setattr(shell, "showtraceback", lambda *_, **__: None)
     monkeypatch.setattr(shell, "showsyntaxerror", lambda *_, **__: None)
-    yield lambda source: shell.run_cell(source, store_history=True).result
+    monkeypatch.setattr(cells, "_runs", [])
+    cells.watch_runs()
+    yield lambda source, id=None: shell.run_cell(source, store_history=True, cell_id=id).result
     shell.history_manager.end_session()
     InteractiveShell.clear_instance()
 
@@ -136,3 +142,71 @@ def test_what_is_lent_passes_until_a_cell_that_should_replace_it_fails(run, cell
     for source in cells_run:
         run(source)
     assert bool(run("is_two(two)")) == passes
+
+
+# The page may hold a newer answer than the kernel, which sees no more of it than the saved file.
+
+
+@pytest.fixture
+def save(tmp_path, monkeypatch):
+    """save(source, number) writes the notebook with one cell, whose last run has this number, a second after now."""
+    file = tmp_path / "01-lesson.ipynb"
+    monkeypatch.setenv("JPY_SESSION_NAME", str(file))
+
+    def save(source, number, id="stub", *, after=1.0):
+        cell = {"cell_type": "code", "id": id, "execution_count": number, "source": source.splitlines(keepends=True)}
+        file.write_text(json.dumps({"cells": [{"cell_type": "markdown", "source": "# 01"}, cell]}))
+        os.utime(file, (time.time() + after,) * 2)
+        return file
+
+    return save
+
+
+def test_an_answer_that_was_edited_and_saved_after_its_run_is_not_judged(run, save):
+    run(f"{RIGHT}\n", "stub")
+    save("def two():\n    return 3", 1)
+    verdict = run("is_two(two)", "check")
+    assert verdict.untouched and "`two` has changed since you ran it" in verdict.message
+    run("def two():\n    return 3", "stub")
+    assert "That is not 2" in run("is_two(two)", "check").message
+    save("def two() return 2", 3)  # no Python, so not run either
+    assert run("is_two(two)", "check").untouched
+
+
+def test_so_is_an_answer_that_is_no_function(run, save):
+    run("from functools import partial\ntwo = partial(int, 2)", "stub")
+    save("two = partial(int, 3)", 1)
+    assert "`two` has changed" in run("is_two(two)", "check").message
+    assert run("two = partial(int, 2)\nis_two(two)", "stub").passed
+
+
+@pytest.mark.parametrize(
+    ("number", "more"),
+    [
+        pytest.param(1, {"after": -1}, id="saved before the run"),
+        pytest.param(2, {}, id="as an earlier kernel ran it"),
+        pytest.param(None, {}, id="it is running once more"),
+        pytest.param(1, {"id": "other"}, id="another cell"),
+    ],
+)
+def test_an_older_page_and_another_cell_say_nothing(run, save, number, more):
+    run(RIGHT, "stub")
+    save("def two():\n    ...", number, **more)
+    assert run("is_two(two)", "check").passed
+
+
+def test_where_the_page_is_not_known_nothing_is_said(run, save, monkeypatch):
+    run(f"{RIGHT}\n", "stub")
+    file = save(f"{RIGHT}\n", 1)
+    assert run("is_two(two)", "check").passed
+    file.write_text("")  # JupyterLab empties it before it writes it anew
+    assert run("is_two(two)", "check").passed
+    file.unlink()
+    assert run("is_two(two)", "check").passed
+    run(RIGHT)  # no id, as from other front ends
+    save("def two():\n    return 3", 5, id=None)
+    assert run("is_two(two)", "check").passed
+    run(RIGHT, "stub")
+    save("def two():\n    return 3", 7)
+    monkeypatch.delenv("JPY_SESSION_NAME")
+    assert run("is_two(two)", "check").passed

@@ -1,6 +1,7 @@
 """How far a student is: what the lessons ask for, and what of it is done."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from utils.progress import Journal
 from utils.progress.lessons import lessons
 from utils.progress.standing import closing_line, overview, standings
 
-TITLE = "# 01 · Concepts\n\n**Minutes:** 75 to 90, and 30 for the exercises. **Builds on:** nothing."
+TITLE = (
+    "# 01 · Concepts\n\n**Minutes:** 75 to 90, and 30 for the exercises. **Builds on:** nothing.\n\n- say |x|,\n- stop."
+)
 
 
 def cell(source, *tags):
@@ -35,6 +38,9 @@ def root(tmp_path):
         cell("<details>the solution</details>"),
         cell("## 5. Exercise: resume"),
         cell("checks.check_resume(resume)", "exercise-check"),
+        *(cell(f'quiz("{name}", "Which?")', "quiz") for name in ("q", "r", "s")),
+        cell("## 6. Bug clinic: nothing moves"),
+        cell("checks.check_moves(by_hand)", "clinic-check"),
     )
     title = ["# 02a · Momentum\n", "\n", "**Minutes:** 10. **Builds on:** 01."]
     write(tmp_path / "notebooks/02a-momentum.ipynb", cell(title), cell('predict("d", "How?")', "predict"))
@@ -50,43 +56,47 @@ def journal(root):
 def table(shown):
     """The rows of a table in Markdown."""
     rows = [line for line in shown._repr_markdown_().splitlines() if line.startswith("|")]
-    return [[part.strip() for part in row.strip("|").split("|")] for row in rows[:1] + rows[2:]]
+    return [[part.strip() for part in re.split(r"(?<!\\)\|", row.strip("|"))] for row in rows[:1] + rows[2:]]
 
 
-def test_without_a_students_folder_the_map_says_the_minutes(root):
+def test_before_anything_is_done_the_map_says_what_each_lesson_is_for(root):
     shown = table(overview(Journal(root / "notebooks")))
     assert shown == [
-        ["notebook", "minutes, with exercises"],
-        ["[01 · Concepts](01-concepts.ipynb)", "105–120"],
-        ["[02a · Momentum](02a-momentum.ipynb)", "10"],
-        ["together", "115–130"],
+        ["notebook", "minutes, with exercises", "you will"],
+        ["[01 · Concepts](01-concepts.ipynb)", "105–120", r"say \|x\|"],
+        ["[02a · Momentum](02a-momentum.ipynb)", "10", ""],
+        ["together", "115–130", ""],
     ]
 
 
-def test_the_map_says_what_is_done_and_left(journal):
-    assert [row[1:] for row in table(overview(journal))] == [
-        ["minutes left", "done"], ["105–120", "–"], ["10", "–"], ["115–130", ""],
+def test_then_it_says_what_is_done_and_left_and_of_the_others_what_they_are_for(journal):
+    assert [row[1:] for row in table(overview(journal))[:2]] == [
+        ["minutes, with exercises", "you will"], ["105–120", r"say \|x\|"],
     ]  # fmt: skip
+    journal.add("answers", name="d")
+    assert [row[1:] for row in table(overview(journal))] == [
+        ["minutes left", "done, or what you will do"],
+        ["105–120", r"say \|x\|"],
+        ["none", "predictions 1 of 1"],
+        ["105–120", ""],
+    ]
     for name in ("a", "a", "b", "of another workshop"):
         journal.add("answers", name=name)
     journal.note("exercises", "check_resume")
-    assert [row[1:] for row in table(overview(journal))[1:3]] == [
-        ["40–45", "predictions 2 of 3, exercises 1 of 2"], ["10", "–"],
-    ]  # fmt: skip
+    doing = "predictions 2 of 3, exercises 1 of 2, bug clinics 0 of 1"
+    assert table(overview(journal))[1][1:] == ["40–45", doing]
     journal.note("goals", "κ = 10", of=3)
     journal.add("answers", name="c")
-    journal.add("answers", name="d")
     journal.note("exercises", "check_hand")
+    done = "predictions 3 of 3, exercises 2 of 2, bug clinics 0 of 1, lab goals 1 of 3"
     assert [row[1:] for row in table(overview(journal))[1:]] == [
-        ["none", "predictions 3 of 3, exercises 2 of 2, lab goals 1 of 3"],
-        ["none", "predictions 1 of 1"],
-        ["none", ""],
-    ]
+        ["none", done], ["none", "predictions 1 of 1"], ["none", ""],
+    ]  # fmt: skip
 
 
 def test_many_minutes_are_hours(root):
     write(root / "notebooks/03-long.ipynb", cell("# 03 · Long\n\n**Minutes:** 90 to 175. **Builds on:** 02a."))
-    assert table(overview(Journal(root / "notebooks")))[-1] == ["together", "3–5 hours"]
+    assert table(overview(Journal(root / "notebooks")))[-1] == ["together", "3–5 hours", ""]
 
 
 def test_exercises_without_minutes_of_their_own_are_a_part_of_the_lesson(journal):
@@ -98,12 +108,30 @@ def test_exercises_without_minutes_of_their_own_are_a_part_of_the_lesson(journal
 
 
 def test_the_line_at_the_end_of_a_lesson(journal):
-    assert closing_line(journal, set()) == "Exercises passed: 0 of 2, still open: by hand; resume."
+    clinics = "Bug clinics passed: 0 of 1."
+    assert closing_line(journal, set()) == f"Exercises passed: 0 of 2, still open: by hand; resume. {clinics}"
     journal.note("exercises", "check_hand")
     journal.note("goals", "κ = 10", of=3)
-    assert closing_line(journal, set()) == "Exercises passed: 1 of 2, still open: resume. Lab goals reached: 1 of 3."
+    goals = "Lab goals reached: 1 of 3."
+    assert closing_line(journal, set()) == f"Exercises passed: 1 of 2, still open: resume. {clinics} {goals}"
     journal.note("exercises", "check_resume")
-    assert closing_line(journal, set()) == "Exercises passed: 2 of 2. Lab goals reached: 1 of 3."
+    assert closing_line(journal, set()) == f"Exercises passed: 2 of 2. {clinics} {goals}"
+
+
+def test_a_clinic_is_no_exercise_and_the_first_answer_to_a_quick_question_counts(journal):
+    journal.note("exercises", "check_moves")
+    assert [(each.passed, each.clinics) for each in standings(journal)] == [(0, 1), (0, 0)]
+    for name, answers in {"q": ("right",), "r": ("wrong", "right"), "of another": ("right",)}.items():
+        for late, answer in enumerate(answers):
+            journal.add("answers", name=name, answer=answer, after_result=bool(late))
+            journal.add("results", name=name, measured="right")
+    assert closing_line(journal, set()).endswith("passed: 1 of 1. Quick questions: right at the first answer 1 of 2.")
+    assert "quick questions right at first 1 of 2" in str(standings(journal)[0])
+
+
+def test_a_wrong_answer_alone_is_something_done(journal):
+    journal.add("answers", name="q", answer="wrong", after_result=False)
+    assert str(standings(journal)[0]).endswith("quick questions right at first 0 of 1")
 
 
 def test_a_lesson_is_known_by_its_number_or_by_what_it_asked(root):
@@ -131,5 +159,7 @@ def test_of_the_real_lessons_everything_is_found(path):
     cells = json.loads(Path(path).read_bytes())["cells"]
     asks = [each for each in cells if has_tag(each, "predict") and each["cell_type"] == "code"]
     judges = [each for each in cells if has_tag(each, "exercise-check")]
+    quick, clinics = ([each for each in cells if has_tag(each, tag)] for tag in ("quiz", "clinic-check"))
     assert len(asks) == len(lesson.questions) > 0 and len(judges) == len(lesson.exercises)
-    assert all(lesson.minutes) and all(lesson.exercises.values())
+    assert len(quick) == len(lesson.quizzes) and len(clinics) == len(lesson.clinics)
+    assert lesson.aim and all(lesson.minutes) and all(lesson.exercises.values())

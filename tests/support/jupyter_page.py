@@ -18,6 +18,8 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tools.copies import WHERE_ONE_WAS
+
 ROOT = Path(__file__).parents[2]
 expect.set_options(timeout=30_000)  # 5 s are too few for a kernel or a page beside others that compute
 
@@ -56,6 +58,7 @@ def jupyter_lab(folder: Path) -> Iterator[Jupyter]:
         *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", "--port=0"),
         *(f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={token}"),
         *("--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"),
+        WHERE_ONE_WAS,
         *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
     ]
     environment = os.environ | {name: str(path) for name, path in own.items()}

@@ -36,6 +36,9 @@ def root(tmp_path, monkeypatch):
         cell("### Exercise 1: by hand"),
         cell("class Theirs(Skeleton): ...", "exercise-stub"),
         cell("checks.check_hand(by_hand)", "exercise-check"),
+        cell('quiz("q", "Which?")', "quiz"),
+        cell("## 2. Bug clinic: nothing moves"),
+        cell("checks.check_moves(by_hand)", "clinic-check"),
     ]
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks/01-concepts.ipynb").write_text(json.dumps({"cells": cells}))
@@ -92,7 +95,7 @@ def test_predictions_stand_beside_what_was_measured(root, journal):
     assert ["Which of a?", "41 steps", "36 steps"] in found
     assert ["Which of b?", "x (after the result)", "not yet"] in found
     assert ["Which of gone?", "x; y", "not yet"] in found
-    assert ["01 · Concepts", "55–60", "predictions 2 of 3, exercises 0 of 1"] in found
+    assert ["01 · Concepts", "55–60", "predictions 2 of 3, exercises 0 of 1, bug clinics 0 of 1"] in found
     assert "<code>a</code>" in report.report(root) and "Questions of earlier lessons" in report.report(root)
 
 
@@ -112,6 +115,16 @@ def test_what_was_passed_reached_and_scored(root, journal):
     assert "Theirs has all points." in page and "Ours has all points." not in page
     assert ["mine", "97.00 %", "undecided"] in rows(root) and ["mine", "98.40 %", "undecided"] in rows(root)
     assert "def mine(): 98.40 % &lt;b&gt;" in page and "def mine(): 97" not in page
+
+
+def test_a_clinic_is_no_exercise_and_a_quick_question_no_prediction(root, journal):
+    journal.note("exercises", "check_moves", said="the weight moves.")
+    answer(journal, "q", "wrong", shown="wrong")
+    journal.add("results", name="q", measured="right", shown="right")
+    page = report.report(root)
+    assert "<h3>Bug clinics passed</h3>" in page and "<b>nothing moves:</b> the weight moves." in page
+    assert "Exercises passed" not in page and "Right at the first answer: 0 of 1." in page
+    assert "Questions of earlier lessons" not in page and "Which of" not in page
 
 
 def test_anybody_can_read_it_and_it_asks_for_nothing(root, journal):

@@ -1,16 +1,34 @@
 """What the notebook's cells say of an answer: is it the newest that the student wrote?
 
-Rests on IPython's history of what was run, a failed cell included, and on its keeping each cell's source for
-tracebacks; tests/internals/test_cells.py says if either is no longer so.
+Rests on IPython's history of what was run, a failed cell included, on its keeping each cell's source for tracebacks,
+and on its telling the id of the cell that it runs; tests/internals/test_cells.py says if one of them is no longer so.
 """
 
 import ast
 import inspect
+import json
 import linecache
+import os
 import re
 import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
 
 LENT = "utils.lend"  # the module of what a set-up cell lends to a section that starts alone: no cell is its own
+
+
+class Run(NamedTuple):
+    """A run of a cell that has ended: its number, the cell's id and source, and the time, in seconds since 1970."""
+
+    number: int
+    cell_id: str | None
+    source: str
+    ended: float
+
+
+_runs: list[Run] = []  # of this kernel, since watch_runs()
 
 
 def older_than_its_cell(answer: object) -> str:
@@ -39,6 +57,44 @@ def older_than_its_cell(answer: object) -> str:
         if newest != own:
             return name
     return ""
+
+
+def changed_since_it_ran(answer: object) -> str:
+    """The name of an answer whose cell was edited after its run, as the saved notebook shows; else empty.
+
+    Empty, too, where nothing is known: another front end, no file, a file that was saved before that run.
+    """
+    shell = _shell()
+    asking = shell.history_manager.input_hist_raw[-1] if shell else ""
+    for name in re.findall(r"\w+", asking):
+        if shell.user_ns.get(name) is answer and not _defines(asking, name):
+            newest = next((run for run in reversed(_runs) if _defines(run.source, name)), None)
+            if newest and _saved_source(newest) not in (None, newest.source):
+                return name
+    return ""
+
+
+def _saved_source(run: Run) -> str | None:
+    """What the file has in the cell of a run; None if it was not saved since, or that was not the cell's last run."""
+    file = Path(os.environ.get("JPY_SESSION_NAME", ""))  # so Jupyter tells its kernels the notebook's path
+    with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        if run.cell_id and file.stat().st_mtime > run.ended:
+            for cell in json.loads(file.read_bytes())["cells"]:
+                # The number shows that the page knew of this run: a save under way has a later time and an older page.
+                if cell.get("id") == run.cell_id and cell.get("execution_count") == run.number:
+                    return "".join(cell["source"]).strip()
+    return None
+
+
+def watch_runs() -> None:
+    """Remember each run of a cell from now on, where there are cells."""
+
+    def remember(result) -> None:
+        if result.execution_count:
+            _runs.append(Run(result.execution_count, result.info.cell_id, result.info.raw_cell.strip(), time.time()))
+
+    if shell := _shell():
+        shell.events.register("post_run_cell", remember)
 
 
 def _shell():

@@ -18,7 +18,7 @@ mine = Journal(Path.cwd())  # of this kernel
 
 
 def overview() -> standing.Overview:
-    """The map: the lessons with the minutes that are left, and, in a student's copy, what is done."""
+    """The map: what each lesson is for, how many minutes are left of it, and, in a student's copy, what is done."""
     return standing.overview(mine)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MINUTES = re.compile(r"\*\*Minutes:\*\* (\d+)(?: to (\d+))?(?:, and (\d+) for the exercises?)?")
-ASKS, CHECKS = re.compile(r"""\bpredict\(\s*["']([^"']+)"""), re.compile(r"\b(check_\w+)\(")
+ASKS, CHECKS = re.compile(r"""\b(?:predict|quiz)\(\s*["']([^"']+)"""), re.compile(r"\b(check_\w+)\(")
 
 
 @dataclass(frozen=True)
@@ -14,19 +14,25 @@ class Lesson:
     """A notebook and what a student does in it.
 
     number      such as "02a"
+    aim         the first of its objectives
     minutes     of the lesson, the least and the most, without its exercises
-    exercises   name of the check → title
     extra       minutes of the exercises; 0 where they are a part of the lesson
     questions   names of the predictions
+    quizzes     names of the quick questions
+    exercises   name of the check → title
+    clinics     the same of the bug clinics
     """
 
     file: str
     number: str
     title: str
+    aim: str
     minutes: tuple[int, int]
     extra: int
     questions: tuple[str, ...]
+    quizzes: tuple[str, ...]
     exercises: dict[str, str]
+    clinics: dict[str, str]
 
 
 def lessons(folder: Path) -> list[Lesson]:
@@ -42,18 +48,21 @@ def lessons(folder: Path) -> list[Lesson]:
 
 
 def _lesson(path: Path) -> Lesson:
-    heading, questions, exercises = "", [], {}
-    cells = json.loads(path.read_bytes())["cells"]
-    texts = ["".join(cell["source"]) for cell in cells]
-    for cell, text in zip(cells, texts, strict=True):
+    heading, texts = "", []
+    names, judges = {"predict": [], "quiz": []}, {"exercise-check": {}, "clinic-check": {}}
+    for cell in json.loads(path.read_bytes())["cells"]:
+        texts.append(text := "".join(cell["source"]))
         tags = cell["metadata"].get("tags", ())
         if cell["cell_type"] == "markdown" and (found := re.match(r"#+ (.*)", text)):
-            heading = re.sub(r"^(\d+\. )?Exercise( \d+)?: ", "", found[1].strip())
-        elif "predict" in tags:
-            questions += ASKS.findall(text)
-        elif "exercise-check" in tags:
-            exercises.update(dict.fromkeys(CHECKS.findall(text), heading))
+            heading = re.sub(r"^(\d+\. )?(Exercise( \d+)?: |Bug clinic: |(?=Bug clinic))", "", found[1].strip())
+        for tag in names.keys() & tags:
+            names[tag] += ASKS.findall(text)
+        for tag in judges.keys() & tags:
+            judges[tag].update(dict.fromkeys(CHECKS.findall(text), heading))
     least, most, extra = (int(each or 0) for each in MINUTES.search(texts[0]).groups())
     number = path.name.partition("-")[0]
     title = texts[0].partition("\n")[0].removeprefix("# ").strip()
-    return Lesson(path.name, number, title, (least, most or least), extra, tuple(questions), exercises)
+    aim = re.search(r"^- (.*?)[,.]?$", texts[0], re.M)
+    asked = map(tuple, names.values())
+    minutes = (least, most or least)
+    return Lesson(path.name, number, title, aim[1] if aim else "", minutes, extra, *asked, *judges.values())

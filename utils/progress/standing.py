@@ -7,6 +7,8 @@ from tabulate import tabulate
 from utils.progress.journal import Journal
 from utils.progress.lessons import Lesson, lessons
 
+NOTHING = "–"  # is done yet
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -14,13 +16,17 @@ class Standing:
 
     predicted   how many of its questions are answered
     open        titles of the exercises that are not passed yet
+    clinics     how many of its bug clinics are passed
     goals       how many goals of its labs are reached, and how many those labs have; (0, 0) as long as none is
+    quick       how many quick questions were answered right at first, and how many were answered
     """
 
     lesson: Lesson
     predicted: int
     open: tuple[str, ...]
+    clinics: int
     goals: tuple[int, int]
+    quick: tuple[int, int]
 
     @property
     def passed(self) -> int:
@@ -45,52 +51,64 @@ class Standing:
 
     def __str__(self) -> str:
         parts = [(self.predicted, len(self.lesson.questions), "predictions")]
-        parts += [(self.passed, len(self.lesson.exercises), "exercises"), (*self.goals, "lab goals")]
-        if not any(done for done, _, _ in parts):
-            return "–"
+        parts += [(self.passed, len(self.lesson.exercises), "exercises")]
+        parts += [(self.clinics, len(self.lesson.clinics), "bug clinics"), (*self.goals, "lab goals")]
+        parts += [(*self.quick, "quick questions right at first")]
+        if not any(done for done, _, _ in parts) and not self.quick[1]:
+            return NOTHING
         return ", ".join(f"{what} {done} of {of}" for done, of, what in parts if of)
 
 
 @dataclass(frozen=True)
 class Overview:
-    """The map of the lessons; `done` says whether it has a column for what is done."""
+    """The map of the lessons: what each is for, or, once something of it is done, what is done and open."""
 
     standings: tuple[Standing, ...]
-    done: bool
 
     def _repr_markdown_(self) -> str:
-        headers = ["notebook", "minutes left" if self.done else "minutes, with exercises", *["done"] * self.done]
-        rows = [
-            [f"[{each.lesson.title}]({each.lesson.file})", each.left, *[str(each)] * self.done]
-            for each in self.standings
-        ]
+        done = any(str(each) != NOTHING for each in self.standings)
+        headers = ["minutes left", "done, or what you will do"] if done else ["minutes, with exercises", "you will"]
+        rows = []
+        for each in self.standings:
+            what = each.lesson.aim if str(each) == NOTHING else str(each)
+            rows.append([f"[{each.lesson.title}]({each.lesson.file})", each.left, what.replace("|", r"\|")])
         least, most = (sum(each.minutes[k] for each in self.standings) for k in (0, 1))
         together = _range(least, most) if most < 180 else f"{_range(round(least / 60), round(most / 60))} hours"
-        rows.append(["together", together, *[""] * self.done])
-        return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
+        return tabulate(
+            [*rows, ["together", together, ""]],
+            headers=["notebook", *headers],
+            tablefmt="github",
+            disable_numparse=True,
+        )
 
     def __repr__(self) -> str:
         return "\n".join(f"{each.lesson.title}: {each.left} minutes" for each in self.standings)
 
 
 def overview(journal: Journal) -> Overview:
-    """The lessons with the minutes that are left and what is done; without a student's folder, all minutes."""
-    return Overview(tuple(standings(journal)), journal.is_students)
+    """The lessons with the minutes that are left, and what is done; without a student's folder, all minutes."""
+    return Overview(tuple(standings(journal)))
 
 
 def standings(journal: Journal) -> list[Standing]:
     """How far the student is in each lesson."""
-    answered, passed = ({each["name"] for each in journal.entries(kind)} for kind in ("answers", "exercises"))
+    answers, passed = journal.entries("answers"), {each["name"] for each in journal.entries("exercises")}
+    answered = {each["name"] for each in answers}
+    first = {each["name"]: each.get("answer") for each in answers if not each.get("after_result")}
+    right = {each["name"]: each.get("measured") for each in journal.entries("results")}
     goals = journal.entries("goals")
     found = []
     for lesson in lessons(journal.lessons_folder):
         there = {each["name"]: each.get("of", 0) for each in goals if each.get("lesson") == lesson.number}
+        quick = [name for name in lesson.quizzes if name in first]
         found.append(
             Standing(
                 lesson,
                 predicted=len(answered.intersection(lesson.questions)),
                 open=tuple(title for name, title in lesson.exercises.items() if name not in passed),
+                clinics=len(passed.intersection(lesson.clinics)),
                 goals=(len(there), max(there.values(), default=0)),
+                quick=(sum(first[name] == right.get(name) for name in quick), len(quick)),
             )
         )
     return found
@@ -104,9 +122,15 @@ def closing_line(journal: Journal, asked: set[str]) -> str:
     for each in standings(journal):
         if each.lesson.number == journal.lesson or asked.intersection(each.lesson.questions):
             still = f", still open: {'; '.join(each.open)}" if each.open else ""
-            exercises = f"Exercises passed: {each.passed} of {len(each.lesson.exercises)}{still}."
-            goals = f"Lab goals reached: {each.goals[0]} of {each.goals[1]}."
-            return " ".join([exercises] * bool(each.lesson.exercises) + [goals] * bool(each.goals[1]))
+            (reached, goals), (right, answered) = each.goals, each.quick
+            exercises, clinics = len(each.lesson.exercises), len(each.lesson.clinics)
+            sentences = [
+                (exercises, f"Exercises passed: {each.passed} of {exercises}{still}."),
+                (clinics, f"Bug clinics passed: {each.clinics} of {clinics}."),
+                (goals, f"Lab goals reached: {reached} of {goals}."),
+                (answered, f"Quick questions: right at the first answer {right} of {answered}."),
+            ]
+            return " ".join(sentence for there, sentence in sentences if there)
     return ""
 
 

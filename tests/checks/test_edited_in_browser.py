@@ -1,0 +1,31 @@
+"""An answer that was edited and not run, in a real JupyterLab: the page says so at once, the check once it is saved."""
+
+from playwright.sync_api import expect
+
+from tests.support.jupyter_page import NotebookPage, write_notebook
+
+CELLS = (  # without a check, which would load torch
+    "from utils.internals.cells import changed_since_it_ran\nfrom utils.verdicts import Verdict",
+    "def two():\n    return 2",
+    "Verdict(True, 'of an exercise')",
+    "Verdict(True, f'of a clinic, changed: {changed_since_it_ran(two)}.')",
+)
+LINES = "[...document.querySelectorAll('.workshop-edited')].map(each => getComputedStyle(each, '::after').content)"
+
+
+def test_the_page_says_so_at_once_and_the_check_once_it_is_saved(browser, jupyter):
+    file = jupyter.root / "edited.ipynb"
+    write_notebook(file, *CELLS)
+    opened = NotebookPage.open(browser, jupyter, file.name)
+    opened.run_all(shown=".jp-OutputArea-output strong")
+    _, answer, _, check = opened.page.locator(".jp-CodeCell").all()
+    expect(check).to_contain_text("changed: .")
+    assert opened.page.evaluate(LINES) == ["none", "none"]
+    answer.locator(".cm-content").click()
+    opened.page.keyboard.type("#")
+    opened.page.wait_for_function(f"{LINES}.every(line => line.includes('The cell above has changed since it ran'))")
+    opened.save(file)
+    check.locator(".cm-content").click()
+    opened.page.keyboard.press("Control+Enter")
+    expect(check.locator(".jp-OutputArea")).to_contain_text("changed: two.")
+    opened.page.close()
