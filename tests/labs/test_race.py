@@ -122,7 +122,7 @@ def in_words(trace, target) -> str:
     if trace.diverged_at is not None:
         return f"diverged at step {trace.diverged_at}"
     below = [step for step, loss in enumerate(trace.loss) if loss <= target]
-    return f"loss {trace.loss[-1]:.1e}, " + (f"target after {below[0]} steps" if below else "target missed")
+    return f"loss {trace.loss[-1]:.1e}, " + (f"target at step {below[0]}" if below else "target missed")
 
 
 def curve_of(lab, name) -> np.ndarray:

@@ -58,7 +58,7 @@ class _Lane:
             )
             for knob, (values, default) in racer.knobs.items()
         }
-        self.result = ipywidgets.HTML(layout={"flex": "0 1 160px", "margin": "2px 0 2px auto"})
+        self.result = ipywidgets.HTML(layout={"flex": "0 1 225px", "margin": "2px 0 2px auto"})
         self.result.add_class("workshop-result")
         self._run = lru_cache(maxsize=256)(self._descend)  # only a racer whose setting changed runs again
         self._guarded = guard_of(racer.make) if racer.own else None

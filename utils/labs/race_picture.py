@@ -49,7 +49,7 @@ class Entry:
         if self.outcome.diverged_at is not None:
             return f"diverged at step {self.outcome.diverged_at}"
         steps = self.outcome.steps_to(target)
-        reached = "target missed" if steps is None else f"target after {steps} steps"
+        reached = "target missed" if steps is None else f"target at step {steps}"
         return f"loss {self.outcome.loss[-1]:.1e}, {reached}"
 
 
