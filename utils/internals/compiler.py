@@ -32,6 +32,9 @@ class _Waiting(ModuleType):
         def uncompiled(*args, **kwargs):
             return fn(*args, **kwargs)
 
+        sys.modules[
+            "torch"
+        ]._dynamo = self  # asked for twice a step, for longer than an addition takes if not found there
         self._decorated.append(fn)
         return uncompiled
 
