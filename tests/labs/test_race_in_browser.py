@@ -116,7 +116,8 @@ def test_each_result_has_one_line(notebook):
     lines = """() => [...document.querySelectorAll(".workshop-result .widget-html-content")].map((each) =>
       Math.round(each.clientHeight / parseFloat(getComputedStyle(each).lineHeight)))"""
     with of_size(notebook.page, 1280, 800):
-        assert "target at step" in notebook.page.locator(".workshop-result").nth(3).inner_text()
+        notebook.handle("target").press("Home")
+        expect(notebook.page.locator(".workshop-result", has_text="target at step").first).to_be_visible()
         assert notebook.page.evaluate(lines) == [1] * 6
 
 
