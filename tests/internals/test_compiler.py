@@ -36,6 +36,7 @@ optimizer.load_state_dict(optimizer.state_dict())
 optimizer.add_param_group({"params": nn.Parameter(torch.ones(2))})
 optimizer.zero_grad()
 found["an optimizer loads it"] = loaded()
+found["torch finds it without a search"] = "_dynamo" in vars(torch)
 
 
 class Uphill(optim.Optimizer):
@@ -83,6 +84,7 @@ def test_it_waits_until_somebody_compiles():
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "an optimizer loads it": False,
+        "torch finds it without a search": True,
         "a verdict loads it, or sympy": False,
         "a part of it loads it": True,
         "there is one of the part": True,

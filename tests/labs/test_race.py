@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from tests.support.badly_behaved import forever, leave, that, wobble
-from tests.support.lab_widgets import drawn, options, to_data, widgets_of
+from tests.support.lab_widgets import drawn, options, shown, to_data, widgets_of
 from utils.descent import descend
-from utils.labs import guarded
+from utils.labs import design_schedule, guarded
 from utils.labs.goals import Raced, race_goals
 from utils.labs.plot_widget import PlotWidget, Stills
 from utils.labs.race import race
@@ -122,7 +122,7 @@ def in_words(trace, target) -> str:
     if trace.diverged_at is not None:
         return f"diverged at step {trace.diverged_at}"
     below = [step for step, loss in enumerate(trace.loss) if loss <= target]
-    return f"loss {trace.loss[-1]:.1e}, " + (f"target after {below[0]} steps" if below else "target missed")
+    return f"loss {trace.loss[-1]:.1e}, " + (f"target at step {below[0]}" if below else "target missed")
 
 
 def curve_of(lab, name) -> np.ndarray:
@@ -293,6 +293,17 @@ def test_tuning_finds_the_best_of_the_lrs_tried(lab, runs, problem, others):
     assert moved and all(name.endswith(" lr") for name in moved)
     one, other = (plt.imread(BytesIO(png)) for png in (picture, lab.still().png))
     assert (np.abs(one - other).max(axis=2) > 0.2).mean() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("make", "control", "words"), [(race, "Adam lr", ["HTML"]), (design_schedule, "lr", ["Textarea"])]
+)
+def test_a_move_brings_the_picture_before_the_words_around_it(make, control, words):
+    lab = make()
+    with shown(lab) as page:
+        page.told.clear()
+        lab.controls[control].value = LRS[3] if make is race else 0.01
+    assert page.told == ["SelectionSlider", "PlotWidget", *words]
 
 
 def test_a_sensitivity_curve_is_shown_only_while_it_is_true(lab):

@@ -6,7 +6,15 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.any_lab import UNNAMED, AnyLab, AnyLabInBothThemes, at_one_end, await_sliders, press_twenty_times
+from tests.support.any_lab import (
+    UNNAMED,
+    AnyLab,
+    AnyLabInBothThemes,
+    at_one_end,
+    await_sliders,
+    of_size,
+    press_twenty_times,
+)
 from tests.support.jupyter_page import NotebookPage
 from tests.support.lab_pictures import (
     CASES,
@@ -102,6 +110,15 @@ def test_the_last_of_20_quick_presses_wins_the_race(notebook, twin):
     press_twenty_times(notebook, "Adam, lr")
     expect(notebook.readout("Adam, lr")).to_have_text("0.001")
     assert_race_drawn(notebook, twin)
+
+
+def test_each_result_has_one_line(notebook):
+    lines = """() => [...document.querySelectorAll(".workshop-result .widget-html-content")].map((each) =>
+      Math.round(each.clientHeight / parseFloat(getComputedStyle(each).lineHeight)))"""
+    with of_size(notebook.page, 1280, 800):
+        notebook.handle("target").press("Home")
+        expect(notebook.page.locator(".workshop-result", has_text="target at step").first).to_be_visible()
+        assert notebook.page.evaluate(lines) == [1] * 6
 
 
 def test_play_moves_all_racers(notebook):

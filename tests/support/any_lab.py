@@ -204,24 +204,28 @@ class AnyLab:
         )
         expect(outputs).to_have_count(0)
 
+    def test_the_goals_are_in_sight_together_with_the_picture(self, notebook):
+        with of_size(notebook.page, 1280, 800):
+
+            def are() -> None:
+                assert all((seen := notebook.page.evaluate(GOALS)).values()), seen
+
+            soon(notebook, are)
+
     def test_at_200_percent_it_needs_no_scrolling_sideways(self, notebook, case, twin):
-        page, before = notebook.page, notebook.page.viewport_size
-        toggle_file_browser(page)  # a narrow page has no room for it
-        expect(page.locator("#jp-left-stack")).to_be_hidden()
-        page.set_viewport_size({"width": 700, "height": 500})  # 1400 × 1000 at 200 %
+        page = notebook.page
+        with of_size(page, 700, 500):  # 1400 × 1000 at 200 %
 
-        def fits() -> None:
-            assert (wide := page.evaluate(WIDE)) == [], wide
+            def fits() -> None:
+                assert (wide := page.evaluate(WIDE)) == [], wide
 
-        soon(notebook, fits)
-        seen = []
-        for key in ("Home", "End"):
-            notebook.handle(case.slider).press(key)
-            case.agrees(notebook, twin)
-            seen.append(notebook.alt)
-        assert seen[0] != seen[1]
-        page.set_viewport_size(before)
-        toggle_file_browser(page)
+            soon(notebook, fits)
+            seen = []
+            for key in ("Home", "End"):
+                notebook.handle(case.slider).press(key)
+                case.agrees(notebook, twin)
+                seen.append(notebook.alt)
+            assert seen[0] != seen[1]
 
 
 # ---- everybody's eyes
@@ -236,8 +240,41 @@ WIDE = """() => [...document.querySelectorAll(".workshop-lab, .workshop-lab *")]
   .map((each) => each.className.toString() + " " + each.textContent.slice(0, 40))"""
 
 
+# With the lab at the top of the notebook's page.
+GOALS = """() => {
+  const lab = [...document.querySelectorAll(".workshop-lab")].find((each) => each.checkVisibility());
+  lab.closest(".jp-Cell").scrollIntoView();
+  const room = lab.closest(".jp-WindowedPanel-outer").getBoundingClientRect();
+  const parts = { picture: ".workshop-plot", goals: ".workshop-goals .widget-html-content > :last-child" };
+  return Object.fromEntries(Object.entries(parts).map(([name, selector]) => {
+    const { top, bottom } = lab.querySelector(selector).getBoundingClientRect();
+    return [name, top > room.top && bottom < room.bottom];
+  }));
+}"""
+
+
 def hexed(css: str) -> str:
     return to_hex([int(part) / 255 for part in css[css.index("(") + 1 : -1].split(",")[:3]])
+
+
+# JupyterLab follows its window a little later.
+LAID_OUT = """() => { const { right, bottom } = document.querySelector(".jp-Notebook").getBoundingClientRect();
+  return right < innerWidth && bottom < innerHeight; }"""
+
+
+@contextlib.contextmanager
+def of_size(page, width: int, height: int) -> Iterator[None]:
+    """The page as a window of this size shows it, without the file browser."""
+    before = page.viewport_size
+    toggle_file_browser(page)
+    expect(page.locator("#jp-left-stack")).to_be_hidden()
+    page.set_viewport_size({"width": width, "height": height})
+    page.wait_for_function(LAID_OUT)
+    try:
+        yield
+    finally:
+        page.set_viewport_size(before)
+        toggle_file_browser(page)
 
 
 def toggle_file_browser(page) -> None:

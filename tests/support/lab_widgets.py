@@ -46,12 +46,14 @@ class PlotPage:
 
     points   of each line; texts and alt as in a frame
     bytes    of all messages to it, those of other widgets too
+    told     the kinds of the widgets that they came from, in order
     """
 
     def __init__(self, lab):
-        self._plot, self.bytes = lab.plot, 0
+        self._plot, self.bytes, self.told = lab.plot, 0, []
 
     def _hear(self, widget, message: dict, buffers=None) -> None:
+        self.told.append(type(widget).__name__)
         self.bytes += len(json.dumps(message, default=str)) + sum(map(len, buffers or []))
         if widget is self._plot:
             if message["method"] == "custom":

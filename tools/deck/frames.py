@@ -29,9 +29,12 @@ def with_frames(notebook: NotebookNode, live: str) -> NotebookNode:
         still = next(filter(is_still, cell.get("outputs", [])), None)
         if not still:
             continue
-        label, start, states = frames(_made_by(notebook.cells[: place + 1]))
-        shown = _slider_html(cell.id, label, start, states)
-        still.data["text/html"] = f'{shown}<p class="deck-live">{html.escape(live)}</p>'
+        lab = _made_by(notebook.cells[: place + 1])
+        goals = lab.goals.listed()  # before the pictures: a lab that makes them reaches some
+        shown = _slider_html(cell.id, *frames(lab))
+        still.data["text/html"] = (
+            f'{shown}<div class="deck-goals">{goals}</div><p class="deck-live">{html.escape(live)}</p>'
+        )
         cell.outputs = [still]  # the other output says to run the notebook
     return notebook
 

@@ -32,6 +32,8 @@ class _Waiting(ModuleType):
         def uncompiled(*args, **kwargs):
             return fn(*args, **kwargs)
 
+        # A step asks for it twice, and where torch has to search for it, that takes longer than an addition.
+        sys.modules["torch"]._dynamo = self
         self._decorated.append(fn)
         return uncompiled
 

@@ -111,7 +111,7 @@ def _frame(canvas: Canvas, axes: list[Axes], walk: Walk, run: Walked, *, found: 
             (on_loss, steps, 2e3, "" if walk.fell else short),
             (on_lr, 1.38 * edge, end / 2, f"lr {lr:.3g} →" if lr > 1.44 * edge else ""),  # not in the picture
             (on_lr, best - 0.03 * edge, 1e2, "best" if found else ""),
-            (on_lr, best - 0.03 * edge, 1e1, "2/(μ+L)" if found else ""),
+            (on_lr, best - 0.03 * edge, 5e0, "2/(μ+L)" if found else ""),
             (on_lr, 1.03 * edge, 1e2, "edge 2/L" if found else ""),
         ],
         _alt_text(walk, run, found),
@@ -146,8 +146,8 @@ def _alt_text(walk: Walk, run: Walked, found: bool) -> str:
 def _still(surface: Surface, steps: int) -> tuple[Canvas, list[Axes]]:
     """What does not move, for one ravine, and its three axes."""
     with plt.style.context("utils.workshop"):
-        figure, axes = plt.subplots(1, 3, figsize=(9.0, 3.6), width_ratios=[1.25, 1, 1], layout="none")
-        figure.subplots_adjust(left=0.085, right=0.97, top=0.89, bottom=0.15, wspace=0.34)
+        figure, axes = plt.subplots(1, 3, figsize=(9.0, 3.3), width_ratios=[1.25, 1, 1], layout="none")
+        figure.subplots_adjust(left=0.085, right=0.97, top=0.88, bottom=0.17, wspace=0.34)
         on_surface, on_loss, on_lr = axes
         surface_contours(surface, on_surface, title="The path")
         limits = {"yscale": "log", "ylim": LOSSES}

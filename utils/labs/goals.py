@@ -137,7 +137,7 @@ def race_goals() -> Goals:
     noisy = "ravine, noisy"
     return Goals(
         Goal(
-            "The ravine, by lrs alone: make RMSprop win, then make SGD beat Momentum.",
+            "Ravine, lrs alone: RMSprop wins; then SGD beats Momentum.",
             _EachOnce(
                 lambda raced: raced.best("RMSprop", "SGD", "Momentum", "Adam"),
                 lambda raced: raced.best("SGD", "Momentum"),
@@ -150,9 +150,9 @@ def race_goals() -> Goals:
                 lambda raced: raced.tuned and raced.problem == "ravine, turned",
             ),
         ),
-        Goal("The saddle: let one pass the target in half the steps of another.", _far_apart),
+        Goal("Saddle: let one pass the target in half the steps of another.", _far_apart),
         Goal(
-            "The noisy ravine: tune all, then set noise to 0 and tune all again.",
+            "Noisy ravine: tune all, then set noise to 0 and tune again.",
             _EachOnce(
                 lambda raced: raced.tuned and raced.problem == noisy and raced.noise > 0,
                 lambda raced: raced.tuned and raced.problem == noisy and raced.noise == 0,
@@ -203,7 +203,7 @@ def designer_goals() -> Goals:
         ),
         Goal(
             "Compose two: at least 20 steps of warm-up from a tenth of the highest lr or less, then down to 1 % of it "
-            "or less by the last step. End below 0.15.",
+            "or less. End below 0.15.",
             lambda shown: shown.composed and _ends_below(0.15, shown.schedule) and _warmed_up(shown.schedule.lr),
         ),
         Goal(

@@ -13,7 +13,7 @@ const make = (parent, tag, attributes) => {
 function render({ model, el }) {
   const [width, height] = model.get("size");
   const svg = make(el, "svg", { viewBox: `0 0 ${width} ${height}`, role: "img", class: "workshop-plot" });
-  svg.style.cssText = `display: block; width: 100%; max-width: ${1.2 * width}px; font: 600 13px "DejaVu Sans", sans-serif`;
+  svg.style.cssText = `display: block; width: 100%; max-width: ${1.2 * width}px; font: 600 14px "DejaVu Sans", sans-serif`;
   const image = make(svg, "image", { width, height });
   const panels = model.get("panels").map(([x, y, w, h]) => // a nested svg clips what leaves its panel
     make(svg, "svg", { x, y, width: w, height: h, viewBox: `${x} ${y} ${w} ${h}` }));

@@ -114,14 +114,27 @@ class Canvas:
         # Far outside the picture a browser's arithmetic would suffer; the panel cuts lines off long before.
         return np.clip(points, -1e4, 1e4)
 
+    def _places(self, lines: list[tuple]) -> list[np.ndarray]:
+        """What place() gives for each (ax, x, y): asked once for each of the axes, since a question takes longer than
+        the answer for a hundred points."""
+        placed = [np.empty(0)] * len(lines)
+        for ax in {ax for ax, *_ in lines}:
+            mine = [i for i, line in enumerate(lines) if line[0] is ax]
+            ends = np.cumsum([len(lines[i][1]) for i in mine])
+            x, y = (np.concatenate([lines[i][axis] for i in mine]) for axis in (1, 2))
+            for i, points in zip(mine, np.split(self.place(ax, x, y), ends[:-1]), strict=True):
+                placed[i] = points
+        return placed
+
     def frame(self, moving, texts, alt: str) -> dict:
         """What PlotWidget.frame takes: `moving` is a list of (ax, x, y), `texts` one of (ax, x, y, text)."""
-        points = [self.place(ax, x, y) for ax, x, y in moving]
-        places = [self.place(ax, [x], [y])[0] for ax, x, y, _ in texts]
+        points = self._places([*moving, *((ax, [x], [y]) for ax, x, y, _ in texts)])
+        places = [place[0] for place in points[len(moving) :]]
         words = [
             (*place.tolist(), text) if np.isfinite(place).all() else (0.0, 0.0, "")  # a browser cannot put it at nan
             for place, (*_, text) in zip(places, texts, strict=True)
         ]
+        points = points[: len(moving)]
         return {
             "points": np.concatenate(points).astype("<f4").tobytes(),
             "lengths": [len(each) for each in points],
@@ -200,7 +213,7 @@ def flatten(plot: PlotWidget) -> bytes:
     for look, (x, y, text) in zip(plot.words, plot.frame["texts"], strict=True):
         align = {"start": "left", "middle": "center", "end": "right"}[look.get("text-anchor", "start")]
         weight = look.get("font-weight", "bold")
-        ax.text(x, y, text, ha=align, va="baseline", color=look["fill"], fontsize=9.75, fontweight=weight)
+        ax.text(x, y, text, ha=align, va="baseline", color=look["fill"], fontsize=10.1, fontweight=weight)
     png = BytesIO()
     figure.savefig(png, dpi=160, metadata={"Software": None})
     return png.getvalue()

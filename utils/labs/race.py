@@ -58,7 +58,7 @@ class _Lane:
             )
             for knob, (values, default) in racer.knobs.items()
         }
-        self.result = ipywidgets.HTML(layout={"flex": "0 1 160px", "margin": "2px 0 2px auto"})
+        self.result = ipywidgets.HTML(layout={"flex": "0 1 225px", "margin": "2px 0 2px auto"})
         self.result.add_class("workshop-result")
         self._run = lru_cache(maxsize=256)(self._descend)  # only a racer whose setting changed runs again
         self._guarded = guard_of(racer.make) if racer.own else None
@@ -140,8 +140,9 @@ class _Race:
         controls = self._shared.copy()
         for lane in self._lanes:
             controls |= lane.controls
+        actions = {"tune all": self._tune}
         self.lab = Lab(
-            "race", plot, controls, self._update, race_goals(), actions={"tune all": self._tune}, arrange=self._arranged
+            "race", plot, controls, self._update, race_goals(), actions=actions, tell=self._tell, arrange=self._arranged
         )
 
     def _course(self) -> Course:
@@ -149,11 +150,13 @@ class _Race:
 
     def _update(self, **_) -> tuple[dict, str, bytes]:
         course, target = self._course(), self._shared["target"].value
-        entries = [lane.entry(course) for lane in self._lanes]
-        for lane, entry in zip(self._lanes, entries, strict=True):
-            lane.result.value = html.escape(entry.result(target))
+        self._entries = entries = [lane.entry(course) for lane in self._lanes]
         canvas, axes = self._stills[course.surface.name]
         return frame(canvas, axes, entries, course=course, target=target), self._raced(entries, course), canvas.png
+
+    def _tell(self) -> None:
+        for lane, entry in zip(self._lanes, self._entries, strict=True):
+            lane.result.value = html.escape(entry.result(self._shared["target"].value))
 
     def _raced(self, entries: list[Entry], course: Course) -> Raced:
         """What the goals see."""

@@ -49,7 +49,7 @@ class Entry:
         if self.outcome.diverged_at is not None:
             return f"diverged at step {self.outcome.diverged_at}"
         steps = self.outcome.steps_to(target)
-        reached = "target missed" if steps is None else f"target after {steps} steps"
+        reached = "target missed" if steps is None else f"target at step {steps}"
         return f"loss {self.outcome.loss[-1]:.1e}, {reached}"
 
 
@@ -62,8 +62,8 @@ def visible(losses) -> np.ndarray:
 def draw_still(surface: Surface) -> tuple[Canvas, list[Axes]]:
     """What does not move, for one surface, and its three axes."""
     with plt.style.context("utils.workshop"):
-        figure, axes = plt.subplots(1, 3, figsize=(9.2, 3.5), width_ratios=[1.25, 1, 1], layout="none")
-        figure.subplots_adjust(left=0.08, right=0.985, top=0.9, bottom=0.155, wspace=0.47)
+        figure, axes = plt.subplots(1, 3, figsize=(9.0, 2.95), width_ratios=[1.15, 1, 1.03], layout="none")
+        figure.subplots_adjust(left=0.08, right=0.98, top=0.87, bottom=0.19, wspace=0.48)
         on_surface, on_loss, on_lr = axes
         surface_contours(surface, on_surface, title="The paths")
         limits = {"yscale": "log", "ylim": LOSSES}
@@ -115,7 +115,7 @@ def frame(canvas: Canvas, axes: list[Axes], entries: list[Entry], *, course: Cou
     shown = canvas.frame(moving, [*names, (on_loss, 0, target, "target")], alt)
     *names, (x, y, word) = shown["texts"]
     bottom = canvas.size[1] - on_loss.bbox.y0
-    return shown | {"texts": [*beside(names, 14, high=bottom), (x + 4, y + 13, word)]}
+    return shown | {"texts": [*beside(names, 15, high=bottom), (x + 4, y + 13, word)]}
 
 
 def _drawn(entry: Entry, axes: list[Axes]) -> tuple[list, tuple]:

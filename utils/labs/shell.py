@@ -24,6 +24,7 @@ class Lab:
     goals      see what is shown wherever the controls come to rest, not what a drag leads through
     actions    label → function without arguments: buttons
     finish     ends what goes on in the background; called before a still picture is made
+    tell       says elsewhere what is shown, once the picture is on its way; by default the status does, in words
     arrange    (lab, step slider with play) → widgets from top to bottom; by default controls, plot, buttons, goals,
                status
     lock       held while a frame is made: JupyterLab 4.6 has sliders answered by a thread of their own, and a cell that
@@ -40,6 +41,7 @@ class Lab:
         *,
         actions: Mapping[str, Callable] | None = None,
         finish: Callable[[], None] | None = None,
+        tell: Callable[[], None] | None = None,
         arrange: Callable | None = None,
         lock: AbstractContextManager | None = None,
     ):
@@ -47,7 +49,8 @@ class Lab:
         self.goals, self._shown = goals, None
         self.status, self.goal_list = ipywidgets.HTML(), ipywidgets.HTML(goals.listed())
         self.goal_list.add_class("workshop-goals")
-        self.finish = finish or (lambda: None)
+        self.status.add_class("workshop-status")
+        self.finish, self._tell = finish or (lambda: None), tell or self._say
         self._lock = lock or threading.RLock()
         self._last_step = plot.step  # the browser will move plot.step itself
         self._held = False
@@ -115,8 +118,10 @@ class Lab:
             if background != self.plot.background:
                 self.plot.background = background
             self.plot.frame = frame
-            if self._arrange is _one_above_the_other:  # the others say elsewhere what their picture shows
-                self.status.value = f"<b>{html.escape(frame['alt'])}</b>"
+            self._tell()
+
+    def _say(self) -> None:
+        self.status.value = f"<b>{html.escape(self.plot.frame['alt'])}</b>"
 
     def settle(self) -> "Lab":
         """Let the goals see what is shown: the controls are at rest."""
@@ -165,11 +170,13 @@ def grid(controls: Iterable[ipywidgets.Widget], *, wide: bool = False) -> ipywid
 
 def pictured(lab: Lab, scrub: ipywidgets.Widget) -> ipywidgets.Box:
     """The picture with the buttons and the step slider, and the goals beside it, or below where there is no room."""
-    below = ipywidgets.HBox([*lab.buttons.values(), scrub], layout=WRAP)
+    under = ipywidgets.HBox([*lab.buttons.values(), scrub], layout=WRAP)
     lab.goal_list.layout.flex = "1 1 250px"
-    return ipywidgets.HBox(
-        [ipywidgets.VBox([lab.plot, below], layout={"flex": "5 1 700px"}), lab.goal_list], layout=WRAP
-    )
+    picture = ipywidgets.VBox([lab.plot, under], layout={"flex": "5 1 700px"})
+    box = ipywidgets.HBox([picture, lab.goal_list], layout=WRAP)
+    for part, name in ((under, "under"), (picture, "picture"), (box, "pictured")):  # a slide places them in its own way
+        part.add_class(f"workshop-{name}")
+    return box
 
 
 WRAP = {"flex_flow": "row wrap"}

@@ -271,7 +271,8 @@ def test_a_reload_shows_the_lab_as_it_was_left(deck):
     case.agrees(page, twin)
 
 
-# Parts of a lab that lie over one another, stand out of the slide, or have words under 11 px at 1280 × 720.
+# Parts of a lab that lie over one another, stand out of the slide, or have words under 18 px at 1280 × 720; a picture
+# that does not have the slide's width. The numbers at its axes have 10 points, which are 13.9 px of its own size.
 CROWDED = """() => {
   const slide = document.querySelector("section.present:not(.stack)"), page = slide.getBoundingClientRect();
   const foot = slide.querySelector(".deck-foot").getBoundingClientRect(), found = [];
@@ -285,7 +286,11 @@ CROWDED = """() => {
     const inside = a.left >= page.left && a.right <= page.right - 45 && a.bottom <= foot.top + 1;
     if (!inside) found.push(`${told(one)} leaves the slide`);
     const size = parseFloat(getComputedStyle(one).fontSize) * one.currentCSSZoom;
-    if (size < 11 && !one.matches("svg")) found.push(`${told(one)} has ${size} px`);
+    if (size < 17.9 && !one.matches("svg")) found.push(`${told(one)} has ${size} px`);
+    if (one.matches("svg.workshop-plot")) {
+      const scale = a.width / one.viewBox.baseVal.width, words = parseFloat(getComputedStyle(one).fontSize);
+      if (a.width < 1179 || scale * Math.min(13.9, words) < 18) found.push(`the picture has ${a.width} px`);
+    }
     for (const other of parts.slice(i + 1)) {
       const b = other.getBoundingClientRect();
       const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
@@ -293,6 +298,7 @@ CROWDED = """() => {
       if (wide > 2 && high > 4 && !one.contains(other)) found.push(`${told(one)} lies over ${told(other)}`);
     }
   });
+  if (!parts.some((each) => each.matches(".workshop-goals div"))) found.push("no goals");
   return parts.length > 7 ? found : [`only ${parts.length} parts`];
 }"""
 

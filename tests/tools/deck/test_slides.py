@@ -315,6 +315,14 @@ def test_the_lab_moves_without_a_kernel(deck):
     deck.slide(".deck-frames")
     lab = sliders.first
     slider, image, told = lab.get_by_role("slider"), lab.locator("img"), lab.locator("output")
+    width, kept = image.evaluate(
+        "({ clientWidth, clientHeight, naturalWidth, naturalHeight }) => "
+        "[clientWidth, clientHeight / clientWidth / naturalHeight * naturalWidth]"
+    )
+    assert width > 1179 and kept > 0.99  # as in the live deck, where the tests measure the words in it
+    goals = deck.page.locator("section.present .deck-goals > div:visible")
+    assert goals.count() >= 3
+    assert {*goals.evaluate_all("all => all.map((each) => getComputedStyle(each).fontSize)")} == {"18px"}
 
     def state():
         assert slider.get_attribute("aria-valuetext") == told.inner_text()

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import ipywidgets
 
 from utils.labs.designer.choices import AFTER, ALONE, BEFORE, COMPOSE, KNOBS, LRS, PARTNERS
-from utils.labs.shell import WRAP, Lab, grid
+from utils.labs.shell import WRAP, Lab, grid, pictured
 
 STYLE = """<style>
 .workshop-code textarea { font: 12px/1.35 monospace; white-space: pre }
@@ -53,16 +53,13 @@ class Controls(dict):
             widget.layout.display = None if name in shown else "none"
 
     def arranged(self, lab: Lab, scrub: ipywidgets.Widget, *, results, code) -> list[ipywidgets.Widget]:
-        """The page from top to bottom; the two widgets `results` and `code` stand beside the picture or below it."""
+        """The page from top to bottom; the two widgets `results` and `code` stand side by side below the picture."""
         top = grid(self[name] for name in ("scheduler", "compose", "log", "partner", "milestone"))
         lrs = grid((self[name] for name in ("lr", "constant")), wide=True)
         code.add_class("workshop-code")
         below = ipywidgets.HBox([results, code], layout=WRAP)
         below.add_class("workshop-below")
-        picture = ipywidgets.VBox([lab.plot, scrub, lab.goal_list], layout={"flex": "1 1 700px", "max_width": "100%"})
-        beside = ipywidgets.HBox([picture, below], layout=WRAP)
-        beside.add_class("workshop-beside")  # on a slide, which is wider than it is high
-        return [ipywidgets.HTML(STYLE), top, lrs, *self._rows.values(), beside]
+        return [ipywidgets.HTML(STYLE), top, lrs, *self._rows.values(), pictured(lab, scrub), below]
 
 
 LOOK = {"style": {"description_width": "108px"}}  # of the longest name: the sliders begin in one line

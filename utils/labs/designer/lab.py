@@ -63,6 +63,7 @@ class _Designer:
             self._update,
             designer_goals(),
             finish=self._runs.finish,
+            tell=self._tell,
             arrange=partial(self._controls.arranged, results=self._results, code=self._code),
             lock=lock,
         )
@@ -71,11 +72,13 @@ class _Designer:
         self._controls.show_only(**values)
         what = design(values, self._own)
         what = self._designs.setdefault(what, what)
-        self._code.value = what.code
         shown = self._shown(what, Design(values["constant"]))
-        self._results.value = f'<div class="workshop-results">{table(values, shown)}</div>'
+        self._told = what.code, f'<div class="workshop-results">{table(values, shown)}</div>'
         trained = Trained(values["compose"] != ALONE, shown.schedule, shown.constant)
         return frame(self._canvas, self._axes, values, shown), trained, self._canvas.png
+
+    def _tell(self) -> None:
+        self._code.value, self._results.value = self._told
 
     def _shown(self, what: Design, constant: Design) -> Shown:
         """What is known of a design beside a constant lr by now; what is not is trained from here on."""

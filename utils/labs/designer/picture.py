@@ -17,22 +17,20 @@ DECADES = 4  # of the logarithmic lr axis
 def draw_still() -> tuple[Canvas, list[Axes]]:
     """What does not move, and its axes: of lr, momentum and loss."""
     with plt.style.context("utils.workshop"):
-        figure = plt.figure(figsize=(9.2, 3.9), layout="none")
-        left = figure.add_gridspec(
-            2, 1, left=0.08, right=0.485, top=0.915, bottom=0.13, hspace=0.46, height_ratios=[3, 1]
-        )
-        right = figure.add_gridspec(1, 1, left=0.57, right=0.905, top=0.915, bottom=0.13)
-        on_lr, on_momentum, on_loss = (figure.add_subplot(each) for each in (left[0], left[1], right[0]))
+        figure, axes = plt.subplots(1, 3, figsize=(9.0, 2.8), width_ratios=[1.25, 0.75, 1], layout="none")
+        figure.subplots_adjust(left=0.08, right=0.9, top=0.87, bottom=0.19, wspace=0.3)
+        on_lr, on_momentum, on_loss = axes
         quarters = np.linspace(0, 1, 5)
-        on_lr.set(xlim=WIDTH, ylim=(0, 1), yticks=quarters, yticklabels=[], title="lr at each step (dashed: constant)")
+        on_lr.set(xlim=WIDTH, ylim=(0, 1), yticks=quarters, yticklabels=[], xlabel="step")
+        on_lr.set_title("lr (dashed: constant)")
         on_momentum.set(xlim=WIDTH, ylim=(0.75, 1), yticks=[0.8, 0.9, 1], xlabel="step")
-        on_momentum.set_title("momentum", fontsize=11, pad=5)
+        on_momentum.set_title("Momentum")
         on_loss.set(xlim=WIDTH, ylim=LOSSES, yscale="log", xlabel="step")
-        on_loss.set_title(f"Validation loss: {len(SEEDS)} runs and mean")
+        on_loss.set_title(f"Validation loss: {len(SEEDS)} runs")
         ticks = [0.1, 0.2, 0.5, 1, 2]
         on_loss.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         on_loss.minorticks_off()
-        return Canvas.of(figure), [on_lr, on_momentum, on_loss]
+        return Canvas.of(figure), list(axes)
 
 
 def make_plot(canvas: Canvas, axes: list[Axes]) -> PlotWidget:
