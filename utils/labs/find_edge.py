@@ -150,7 +150,8 @@ def _still(surface: Surface, steps: int) -> tuple[Canvas, list[Axes]]:
         figure.subplots_adjust(left=0.085, right=0.97, top=0.88, bottom=0.17, wspace=0.34)
         on_surface, on_loss, on_lr = axes
         surface_contours(surface, on_surface, title="The path")
-        limits = {"yscale": "log", "ylim": LOSSES}
+        # The first goal names 1e-6: it is among the labels.
+        limits = {"yscale": "log", "ylim": LOSSES, "yticks": [10.0**power for power in range(-12, 4, 3)]}
         on_loss.set(xlim=(0, 1.04 * steps), xlabel="step", ylabel="loss", title="Its loss", **limits)
         edge = 2 / surface.gradient(1.0, 1.0)[1]
         on_lr.set(xlim=(0, 1.5 * edge), xlabel="lr", title=f"Loss after {steps} steps", **limits)
