@@ -234,13 +234,13 @@ const Deck = (() => {
       const share = Math.ceil(left / Math.ceil(left / most));
       const fits = (to) => [...head, ...all.keys()].reduce((sum, i, at) => sum + (at < head.length || (i >= from && i < to) ? heights[i] : 0), 0) <= TALL - 24;
       const ends = [...all.keys()].map((i) => i + 1).filter((to) => to > from && to <= from + most && (to === from + 1 || fits(to)));
-      const far = (to) => Math.abs(to - from - share) - (blank(to) ? 3 : 0);
+      const far = (to) => Math.abs(to - from - share) + (blank(to) ? -3 : to < all.length ? indent(all[to]) / 4 : 0);
       const to = ends.sort((a, b) => far(a) - far(b))[0];
       const element = block.element.cloneNode(true);
       element.querySelector("pre").replaceChildren(...[...head, ...[...all.keys()].slice(from, to)].map((i) => all[i].cloneNode(true)));
       [...element.querySelectorAll(".deck-line")].slice(0, head.length).forEach((line) => line.classList.add("deck-dim"));
       parts.push({ ...block, element, part: parts.length });
-      from = blank(to) ? to + 1 : to;
+      for (from = to; blank(from); ) from++;
     }
     block.element.remove();
     return parts.map((part) => measure(part, bench));

@@ -25,7 +25,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from traitlets.config import Config
 
-from tools.deck.shown_code import without_assertions
+from tools.deck.shown_code import without_proofs
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "assets"
@@ -110,7 +110,7 @@ class DeckExporter(HTMLExporter):
     def default_filters(self):
         """nbconvert's, and ours."""
         yield from super().default_filters()
-        yield "without_assertions", without_assertions
+        yield "without_proofs", without_proofs
 
     @pass_context
     def markdown2html(self, context, source: str) -> str:
