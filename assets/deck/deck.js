@@ -431,8 +431,6 @@ const Deck = (() => {
     for (const each of document.querySelectorAll(".deck-clock")) each.textContent = now;
   }
 
-  const INPUTS = "dialog, input, select, textarea, button, [contenteditable], [role=slider], .jupyter-widgets, .workshop-lab";
-
   async function start(options = {}) {
     look();
     await document.fonts.ready;
@@ -456,12 +454,10 @@ const Deck = (() => {
       width: 1280, height: 720, margin: 0, minScale: 0.1, maxScale: 4, center: false, hash: true, fragmentInURL: true, navigationMode: "linear",
       transition: "none", backgroundTransition: "none", controls: false, progress: true, slideNumber: false,
       pdfSeparateFragments: false, pdfMaxPagesPerSlide: 1, plugins: [RevealNotes],
-      keyboardCondition: () => !document.activeElement?.closest(INPUTS),
+      keyboardCondition: Keys.condition,
       ...options,
     });
-    document.addEventListener("keydown", (event) => { // back from a slider to the slides
-      if (event.key === "Escape" && !event.target.closest("dialog")) event.target.closest(INPUTS)?.blur();
-    });
+    Reveal.on("slidechanged", Keys.release);
     Reveal.addKeyBinding({ keyCode: 68, key: "D", description: "Dark or light" }, () => document.documentElement.classList.toggle("dark"));
     // Forward from a section's first slide is the next one, also after a visit further down.
     Reveal.on("slidechanged", () => document.querySelectorAll("[data-previous-indexv]").forEach((each) => each.removeAttribute("data-previous-indexv")));

@@ -148,7 +148,8 @@ def style() -> str:
 @cache
 def script() -> str:
     """All script of a deck: reveal.js, its speaker view, and ours, safe inside of a <script>."""
-    scripts = [REVEAL / "reveal.js", REVEAL / "plugin" / "notes.js", TEMPLATES / "deck" / "deck.js"]
+    ours = [TEMPLATES / "deck" / name for name in ("keys.js", "deck.js")]
+    scripts = [REVEAL / "reveal.js", REVEAL / "plugin" / "notes.js", *ours]
     code = "\n".join(path.read_text(encoding="utf-8") for path in scripts)
     return re.sub(r"</(?=script)", r"<\\/", code, flags=re.IGNORECASE)  # it would end the page's own script
 

@@ -246,7 +246,7 @@ def test_a_lab_stands_both_ends_and_random_moves(deck):
     page, case, twin = deck.show_lab("01"), LABS["01"], twin_of("01")
     for end in ("Home", "End"):
         at_one_end(page, case, twin, end)
-    random_moves(page, case, twin, MOVES)
+    random_moves(page, case, twin, MOVES, KEYS)
 
 
 def test_the_page_stays_connected(deck):
@@ -269,6 +269,28 @@ def test_a_reload_shows_the_lab_as_it_was_left(deck):
     page.handle(case.slider).press("Home")
     page.handle(case.slider).press("ArrowRight")
     case.agrees(page, twin)
+
+
+CONTROLS = (".noUi-handle", "button", "select", "input[type=checkbox]")
+
+
+def test_a_clicker_turns_the_page_whatever_has_the_focus(deck):
+    page = deck.page
+    numbers = page.locator("section.present:not(.stack) .widget-readout").all_inner_texts
+    met = set()
+    for number in LABS:
+        deck.show_lab(number)
+        here, before = deck.at(), numbers()
+        for kind in CONTROLS:
+            control = page.locator(f"section.present:not(.stack) .workshop-lab :is({kind}):not(:disabled):visible")
+            if control.count():
+                met.add(kind)
+                control.first.focus()
+                page.keyboard.press("PageUp")
+                assert deck.at() != here
+                page.keyboard.press("PageDown")
+                assert deck.at() == here and numbers() == before
+    assert met == {*CONTROLS}
 
 
 # Parts of a lab that lie over one another, stand out of the slide, or have words under 11 px at 1280 × 720.

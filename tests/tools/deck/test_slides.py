@@ -333,6 +333,72 @@ def test_the_lab_moves_without_a_kernel(deck):
     assert "python3 workshop.py present" in deck.page.locator(".slides .deck-live").first.inner_text()
 
 
+@pytest.fixture
+def slider(first):
+    """A lab's slider, dragged a little by the mouse; it gives its keys back when a test says so."""
+    first.slide(".deck-frames")
+    slider = first.page.locator("section.present:not(.stack) .deck-frames input")
+    first.page.evaluate("Keys.settings.hold = 1e9")
+    box = slider.bounding_box()
+    middle = box["y"] + box["height"] / 2
+    first.page.mouse.move(box["x"] + 5, middle)
+    first.page.mouse.down()
+    first.page.mouse.move(box["x"] + box["width"] - 5, middle)
+    first.page.mouse.up()
+    assert slider.evaluate("each => each === document.activeElement")
+    yield slider
+    first.page.evaluate("Keys.settings.hold = 3000")
+
+
+def test_a_slider_that_was_dragged_has_the_arrows_and_the_deck_all_other_keys(first, slider):
+    here, value, press = first.place(), slider.input_value(), first.page.keyboard.press
+    press("ArrowLeft")
+    assert first.place() == here and slider.input_value() != value
+    value = slider.input_value()
+    for key, back in (("PageUp", "PageDown"), ("Shift+Space", "Space"), ("p", "n")):
+        slider.focus()
+        press(key)
+        assert first.place() != here
+        press(back)
+        assert first.place() == here and slider.input_value() == value
+
+
+def test_a_slider_gives_the_arrows_back_after_a_while_and_at_a_click_elsewhere(first, slider):
+    here, press = first.place(), first.page.keyboard.press
+    first.page.evaluate("Keys.settings.hold = 0")
+    press("ArrowLeft")
+    first.page.wait_for_function("document.activeElement === document.body")
+    assert first.place() == here
+    press("ArrowLeft")
+    assert first.place() != here
+    press("PageDown")
+    first.page.evaluate("Keys.settings.hold = 1e9")
+    slider.focus()
+    first.page.mouse.click(640, 5)
+    press("ArrowLeft")
+    assert first.place() != here
+
+
+def test_a_text_that_one_types_has_all_keys_but_escape(first):
+    here, press = first.place(), first.page.keyboard.press
+    first.page.evaluate("Reveal.getCurrentSlide().append(document.createElement('textarea'))")
+    text = first.page.locator("section.present textarea")
+    text.focus()
+    for key in ("a", "PageDown", "Space", "ArrowLeft", "b"):
+        press(key)
+    assert first.place() == here and text.input_value() == "ab "
+    press("Escape")
+    press("PageDown")
+    assert first.place() != here
+    first.page.evaluate("document.querySelector('textarea').remove()")
+
+
+def test_the_speaker_views_keys_turn_the_page_beside_a_slider(first, slider):
+    here = first.place()
+    first.page.evaluate("Reveal.triggerKey(37)")  # ArrowLeft
+    assert first.place() != here
+
+
 # Frames come late on a busy machine.
 LATE = """{
   const frame = window.requestAnimationFrame.bind(window);
@@ -427,6 +493,9 @@ def test_the_code_of_a_figure_is_a_key_away(decks):
     assert deck.place() == place
     deck.page.keyboard.press("c")
     assert dialog.count() == 0
+    deck.page.keyboard.press("c")
+    deck.page.keyboard.press("PageUp")  # of a clicker, which has no key to close it
+    assert dialog.count() == 0 and deck.place() != place
 
 
 def test_dark_and_light(first):
