@@ -29,11 +29,11 @@ const Keys = (() => {
   }, true);
 
   let waiting = 0;
-  const hold = ({ type, target }) => {
+  const hold = ({ type }) => {
     clearTimeout(waiting);
     const control = held();
     if (!control || control.matches(`${TEXT}, ${DIALOG}`)) return;
-    if (type === "pointerdown") return control.contains(target) || release();
+    if (type === "pointerdown") return; // a drag may take its time
     if (control.matches("select") && type !== "change") return; // it may be open
     waiting = setTimeout(() => { if (held() === control) release(); }, settings.hold);
   };

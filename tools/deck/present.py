@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import copy
 import html
 import os
 import shutil
@@ -72,26 +73,32 @@ def opening_file(address: str, folder: Path) -> Iterator[Path]:
         shutil.rmtree(private, ignore_errors=True)
 
 
-async def present(path: Path, listening: socket.socket, *, ip: str, run_all: bool, browser: bool, began: float) -> None:
+async def present(
+    path: Path,
+    listening: socket.socket,
+    *,
+    ip: str,
+    run_all: bool,
+    browser: bool,
+    began: float,
+    shared: bool = False,
+) -> None:
     """Serve the deck until the task is cancelled. Raises Trouble when a cell fails or the kernel does not start."""
     try:
         import nbformat
 
-        from tools.deck.live_page import live_page
-        from tools.deck.needed_cells import MissingName, live_cells
+        from tools.deck.needed_cells import RUN_AGAIN, MissingName, live_cells
         from tools.deck.page import deck_resources
         from tools.deck.server import Deck, DeckError, DeckServer
     except ModuleNotFoundError as error:
         raise Trouble(f"{error.name} is missing: `python3 workshop.py present` installs what is needed") from None
     notebook = nbformat.read(path, as_version=4)
-    if run_all:
-        cells = [place for place, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-    else:
-        try:
-            cells = live_cells(notebook)
-        except (MissingName, SyntaxError) as error:
-            raise Trouble(f"{path.name}: {error}; --run-all runs every cell") from None
-    deck = Deck(title=path.stem)
+    every = [place for place, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    try:
+        cells, again = (every, every) if run_all else (live_cells(notebook), live_cells(notebook, RUN_AGAIN))
+    except (MissingName, SyntaxError) as error:
+        raise Trouble(f"{path.name}: {error}; --run-all runs every cell") from None
+    deck = Deck(title=path.stem, shared=shared)
     server = DeckServer(deck, path.parent, ip=ip)
     at_the_end = contextlib.ExitStack()
     try:
@@ -102,19 +109,33 @@ async def present(path: Path, listening: socket.socket, *, ip: str, run_all: boo
             file = at_the_end.enter_context(opening_file(address, path.parents[1] / "build"))
             threading.Thread(target=webbrowser.open, args=(file.as_uri(),), daemon=True).start()
         resources = asyncio.create_task(asyncio.to_thread(deck_resources, notebook))  # while the kernel starts
-        config = await server.run(notebook, cells, said=say)
-        deck.done, deck.doing = deck.total, "drawing the slides"
-        say("Drawing the slides")
-        deck.html = await asyncio.to_thread(live_page, notebook, path.parent, await resources | {"live": config})
+        await show(server, notebook, cells, path.parent, resources)
         say(f"Ready after {time.monotonic() - began:.1f} s.\n{HELP}")
-        await server.kernel_ends()
-        say("The kernel has died: the slides stay, the labs stand still. Ctrl-C, then present again.")
-        await asyncio.Event().wait()
+        while True:
+            await server.until_restart(said=say)
+            try:
+                await show(server, notebook, again, path.parent, resources)
+                say("The labs move again.")
+            except DeckError as error:
+                deck.kernel, deck.doing = "dead", str(error).splitlines()[0]
+                say(f"{deck.doing}. R on the slides tries once more.")
     except DeckError as error:
         raise Trouble(f"{path.name}: {str(error).splitlines()[0]}") from None
     finally:
         at_the_end.close()
         await server.close()
+
+
+async def show(server, notebook, cells: list[int], folder: Path, resources: asyncio.Task) -> None:
+    """Run the cells in a new kernel and serve the deck that comes of it. Raises DeckError."""
+    from tools.deck.live_page import live_page
+
+    deck, config = server.deck, await server.run(notebook, cells, said=say)
+    deck.done, deck.doing = deck.total, "drawing the slides"
+    say("Drawing the slides")
+    page = copy.deepcopy(notebook)  # which is drawn once more when the kernel has died
+    deck.html = await asyncio.to_thread(live_page, page, folder, await resources | {"live": config})
+    deck.kernel = "alive"
 
 
 def say(text: str) -> None:
@@ -131,6 +152,7 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     parser.add_argument("--port", type=int, help=f"to listen on, instead of {PORT} or a free one")
     parser.add_argument("--ip", default="127.0.0.1", help="address to listen on; 0.0.0.0 lets in whoever has the token")
+    parser.add_argument("--shared", action="store_true", help="every page of it moves the labs, not only the first")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started this in the background
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -138,9 +160,9 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
     try:
         path = find(options.number, root / "notebooks")
         say(f"Preparing {path.stem}")
-        how = {"ip": options.ip, "run_all": options.run_all, "browser": browser, "began": began}
+        how = {"ip": options.ip, "run_all": options.run_all, "shared": options.shared}
         with open_port(options.port, options.ip) as listening:
-            asyncio.run(present(path, listening, **how))
+            asyncio.run(present(path, listening, **how, browser=browser, began=began))
     except (Trouble, UnknownLesson, OSError) as trouble:
         print(f"workshop: {trouble}", file=sys.stderr)
         return 2
