@@ -4,7 +4,7 @@ import base64
 import html
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import redirect_stdout
 from functools import partial
 
@@ -20,14 +20,16 @@ MOST = 24  # pictures of a lab; one takes 0.3 s and about 75 kB, tuning a race b
 State = tuple[str, Callable[[], object]]  # what the slider says, and what brings the lab there
 
 
-def with_frames(notebook: NotebookNode, live: str) -> NotebookNode:
+def with_frames(notebook: NotebookNode, live: str, *, among: Collection[int] | None = None) -> NotebookNode:
     """Let the labs of a notebook move without a kernel; `live` says how to run them with one. Changes `notebook`.
+
+    among   the places of the cells that are shown, if not all: others keep their stored picture
 
     Raises ValueError with the id of the cell for a lab that cannot be made here: its cell, or one it builds on, fails.
     """
     for place, cell in enumerate(notebook.cells):
         still = next(filter(is_still, cell.get("outputs", [])), None)
-        if not still:
+        if not still or (among is not None and place not in among):
             continue
         label, start, states = frames(_made_by(notebook.cells[: place + 1]))
         shown = _slider_html(cell.id, label, start, states)

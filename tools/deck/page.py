@@ -170,7 +170,7 @@ def _font(path: Path) -> str:
 def with_pictures(markup: str, folder: Path) -> str:
     """The HTML with the files that its pictures name inside; their names start from `folder`, the notebook's.
 
-    Raises OSError for a picture that is not there or lies outside the workshop's folder, the one above `folder`.
+    Raises OSError for a picture that is not there or lies outside the workshop's folder, as `inside` does.
     """
 
     def embedded(found: re.Match) -> str:
@@ -181,8 +181,12 @@ def with_pictures(markup: str, folder: Path) -> str:
 
 
 def inside(src: str, folder: Path) -> Path:
-    """The file that a picture's `src` names. A deck is handed on, so it takes nothing but the workshop's own."""
-    path, workshop = (folder / unquote(src)).resolve(), folder.resolve().parent
+    """The file that a picture's `src` names. A deck is handed on, so it takes nothing but the workshop's own.
+
+    That is the folder above the lessons or the copies; of a notebook that lies elsewhere, its own folder.
+    """
+    path, here = (folder / unquote(src)).resolve(), folder.resolve()
+    workshop = here.parent if here.name == "notebooks" or here.parent == ROOT else here
     if not path.is_relative_to(workshop):
         raise PermissionError(f"the picture {src} lies outside {workshop}: a deck takes only what is inside")
     return path

@@ -17,7 +17,7 @@ import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.notebooks import UnknownLesson, find
+from tools.notebooks import UnknownLesson, find_any
 
 ROOT = Path(__file__).resolve().parents[2]
 PORT = 8866  # Voilà's; when it is taken, any free one
@@ -82,22 +82,24 @@ async def present(
     browser: bool,
     began: float,
     shared: bool = False,
+    sections: str | None = None,
 ) -> None:
     """Serve the deck until the task is cancelled. Raises Trouble when a cell fails or the kernel does not start."""
     try:
-        import nbformat
-
-        from tools.deck.needed_cells import RUN_AGAIN, MissingName, live_cells
+        from tools.deck import parts
+        from tools.deck.needed_cells import MissingName
         from tools.deck.page import deck_resources
         from tools.deck.server import Deck, DeckError, DeckServer
     except ModuleNotFoundError as error:
         raise Trouble(f"{error.name} is missing: `python3 workshop.py present` installs what is needed") from None
-    notebook = nbformat.read(path, as_version=4)
-    every = [place for place, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
     try:
-        cells, again = (every, every) if run_all else (live_cells(notebook), live_cells(notebook, RUN_AGAIN))
+        notebook = parts.read(path)
+        places = parts.shown(notebook, sections)
+        cells, again = parts.to_run(notebook, places, every=run_all)
     except (MissingName, SyntaxError) as error:
         raise Trouble(f"{path.name}: {error}; --run-all runs every cell") from None
+    except ValueError as error:
+        raise Trouble(str(error)) from None
     deck = Deck(title=path.stem, shared=shared)
     server = DeckServer(deck, path.parent, ip=ip)
     at_the_end = contextlib.ExitStack()
@@ -106,15 +108,15 @@ async def present(
         address = f"http://{reach(ip)}:{server.port}/?token={server.token}"
         say(f"The slides open in your browser; if they do not, open\n\n    {address}\n")
         if browser:
-            file = at_the_end.enter_context(opening_file(address, path.parents[1] / "build"))
+            file = at_the_end.enter_context(opening_file(address, ROOT / "build"))
             threading.Thread(target=webbrowser.open, args=(file.as_uri(),), daemon=True).start()
         resources = asyncio.create_task(asyncio.to_thread(deck_resources, notebook))  # while the kernel starts
-        await show(server, notebook, cells, path.parent, resources)
+        await show(server, notebook, cells, places, path.parent, resources)
         say(f"Ready after {time.monotonic() - began:.1f} s.\n{HELP}")
         while True:
             await server.until_restart(said=say)
             try:
-                await show(server, notebook, again, path.parent, resources)
+                await show(server, notebook, again, places, path.parent, resources)
                 say("The labs move again.")
             except DeckError as error:
                 deck.kernel, deck.doing = "dead", str(error).splitlines()[0]
@@ -126,14 +128,15 @@ async def present(
         await server.close()
 
 
-async def show(server, notebook, cells: list[int], folder: Path, resources: asyncio.Task) -> None:
-    """Run the cells in a new kernel and serve the deck that comes of it. Raises DeckError."""
+async def show(server, notebook, cells: list[int], places: list[int], folder: Path, resources: asyncio.Task) -> None:
+    """Run the cells in a new kernel and serve the deck of the cells at `places`. Raises DeckError."""
     from tools.deck.live_page import live_page
 
     deck, config = server.deck, await server.run(notebook, cells, said=say)
     deck.done, deck.doing = deck.total, "drawing the slides"
     say("Drawing the slides")
     page = copy.deepcopy(notebook)  # which is drawn once more when the kernel has died
+    page.cells = [page.cells[place] for place in places]
     deck.html = await asyncio.to_thread(live_page, page, folder, await resources | {"live": config})
     deck.kernel = "alive"
 
@@ -147,7 +150,8 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
     """Present until Ctrl-C: exit code 0; 2 when there is nothing to present, with one line that says why."""
     began = time.monotonic()
     parser = argparse.ArgumentParser(prog="workshop.py present", description=(__doc__ or "").partition(":")[0])
-    parser.add_argument("number", help="of a notebook, such as 1, 01 or 02a")
+    parser.add_argument("number", help="of a notebook, such as 1, 01 or 02a; or the path of any notebook")
+    parser.add_argument("--sections", help="only these, by number or first words: 1,4,bug-clinic")
     parser.add_argument("--run-all", action="store_true", help="run every cell first, not only labs and what they need")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     parser.add_argument("--port", type=int, help=f"to listen on, instead of {PORT} or a free one")
@@ -158,11 +162,11 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     browser = not options.no_browser
     try:
-        path = find(options.number, root / "notebooks")
+        path = find_any([options.number], root / "notebooks")[0]
         say(f"Preparing {path.stem}")
         how = {"ip": options.ip, "run_all": options.run_all, "shared": options.shared}
         with open_port(options.port, options.ip) as listening:
-            asyncio.run(present(path, listening, **how, browser=browser, began=began))
+            asyncio.run(present(path, listening, **how, sections=options.sections, browser=browser, began=began))
     except (Trouble, UnknownLesson, OSError) as trouble:
         print(f"workshop: {trouble}", file=sys.stderr)
         return 2

@@ -4,34 +4,43 @@ Each deck is one HTML file that needs no network, and a PDF beside it where a Ch
 """
 
 import argparse
+import re
 import sys
 import time
 from pathlib import Path
 
-import nbformat
-
 from tools import browser
+from tools.deck import parts
 from tools.deck.frames import with_frames
 from tools.deck.page import ROOT, render
 from tools.deck.pdf import print_pdf
-from tools.notebooks import NOTEBOOKS, UnknownLesson, find_all, number_of
+from tools.notebooks import NOTEBOOKS, UnknownLesson, find_any, name_of
 
 SLIDES = ROOT / "build" / "slides"
 
 
-def write_deck(notebook: Path, folder: Path) -> Path:
+def write_deck(notebook: Path, folder: Path, *, sections: str | None = None) -> Path:
     """Write the deck of a notebook, with the outputs that are stored in it, to `folder`; return the HTML file.
 
-    Raises ValueError for a lab or a formula that cannot be drawn, OSError for a picture that is not there or not ours.
+    sections   only these: see `parts.shown`
+
+    Raises ValueError for a lab or a formula that cannot be drawn or an unknown section, OSError for a picture that is
+    not there or not ours.
     """
-    number = number_of(notebook)
+    name, whole = name_of(notebook), parts.read(notebook)
     live = (
-        f"Here the slider chooses among pictures. All of this lab moves in the live deck (python3 workshop.py present "
-        f"{number}) and in your own notebook (python3 workshop.py lab {number})."
+        "Here the slider chooses among pictures. All of this lab moves in the live deck (python3 workshop.py present "
     )
-    page = render(with_frames(nbformat.read(notebook, as_version=4), live), notebook.parent)
+    live += f"{name})" + (
+        f" and in your own notebook (python3 workshop.py lab {name})." if name != notebook.name else "."
+    )
+    places = parts.shown(whole, sections)
+    with_frames(whole, live, among=places)
+    whole.cells = [whole.cells[place] for place in places]
+    page = render(whole, notebook.parent)
     folder.mkdir(parents=True, exist_ok=True)
-    deck = folder / f"{notebook.stem}.html"
+    part = f"-{'-'.join(re.findall(r'[^, ]+', sections))}" if sections else ""
+    deck = folder / f"{notebook.stem}{part}.html"
     deck.write_text(page, encoding="utf-8")
     return deck
 
@@ -39,20 +48,25 @@ def write_deck(notebook: Path, folder: Path) -> Path:
 def main(arguments: list[str] | None = None, *, notebooks: Path = NOTEBOOKS, slides: Path = SLIDES) -> int:
     """Exit code 0; 1 when a deck or its PDF failed; 2 when there is no such notebook. Without a browser: no PDF, 0."""
     parser = argparse.ArgumentParser(prog="python -m tools.deck.slides", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("number", nargs="*", help="of a notebook, such as 2, 02 or 02a; none: all notebooks")
+    parser.add_argument("number", nargs="*", help="of a notebook, such as 2, 02 or 02a, or a path; none: all")
+    parser.add_argument("--sections", help="of one notebook, by number or first words: 1,4,bug-clinic")
     parser.add_argument("--no-pdf", action="store_true", help="write the HTML only")
     parser.add_argument("--browser", metavar="PATH", help="of the Chromium or Chrome that prints (or set CHROMIUM)")
     options = parser.parse_args(arguments)
     try:
-        chosen = find_all(options.number, notebooks)
+        chosen = find_any(options.number, notebooks)
     except UnknownLesson as unknown:
         print(unknown, file=sys.stderr)
+        return 2
+    if options.sections and len(chosen) > 1:
+        names = ", ".join(map(name_of, chosen))
+        print(f"--sections takes one notebook, and these are {len(chosen)}: {names}", file=sys.stderr)
         return 2
     decks, failed = [], False
     for notebook in chosen:
         start = time.perf_counter()
         try:
-            deck = write_deck(notebook, slides)
+            deck = write_deck(notebook, slides, sections=options.sections)
         except (ValueError, OSError) as error:
             failed = True
             print(f"{notebook.name}: {error}", file=sys.stderr)

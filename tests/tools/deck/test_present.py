@@ -647,10 +647,10 @@ def ipv6():
         pytest.skip(f"no IPv6 on this machine: {reason}")
 
 
-async def presented(path: Path, ip: str = "127.0.0.1") -> None:
+async def presented(path: Path, ip: str = "127.0.0.1", **how: str) -> None:
     """What the command does, in this Python, which has imported it all."""
     with present.open_port(None, ip) as listening:
-        await present.present(path, listening, ip=ip, run_all=False, browser=False, began=0)
+        await present.present(path, listening, ip=ip, run_all=False, browser=False, began=0, **how)
 
 
 @pytest.fixture
@@ -679,34 +679,70 @@ def test_a_deck_on_ipv6_is_found_at_its_address(ipv6, tmp_path, monkeypatch, no_
     run(visit())
 
 
-def test_a_kernel_that_does_not_start_again_is_told_and_may_be_tried_once_more(tmp_path, monkeypatch):
-    decks, said = [], []
+@pytest.fixture
+def nothing_runs(monkeypatch):
+    """Cells and page of each kernel that a deck starts, while nothing is run or drawn; it ends after the first one."""
+    started = []
 
-    async def runs(server, *_, **__):
-        decks.append(server.deck)
-        if len(decks) == 2:
-            raise DeckError("the cell lab failed\nin its second line")
+    async def runs(server, notebook, cells, **_):
+        started.append(SimpleNamespace(deck=server.deck, ran=[notebook.cells[place].id for place in cells]))
         return {}
 
+    async def ends(*_, **__):
+        raise asyncio.CancelledError
+
+    def page(notebook, *_):
+        started[-1].shown = [cell.id for cell in notebook.cells]
+        return "a page"
+
+    monkeypatch.setattr(DeckServer, "run", runs)
+    monkeypatch.setattr(DeckServer, "until_restart", ends)
+    monkeypatch.setattr("tools.deck.page.deck_resources", lambda notebook: {})
+    monkeypatch.setattr("tools.deck.live_page.live_page", page)
+    return started
+
+
+def test_a_kernel_that_does_not_start_again_is_told_and_may_be_tried_once_more(tmp_path, monkeypatch, nothing_runs):
+    said, runs = [], DeckServer.run
+
+    async def fails_once(server, *how, **more):
+        config = await runs(server, *how, **more)
+        if len(nothing_runs) == 2:
+            raise DeckError("the cell lab failed\nin its second line")
+        return config
+
     async def asked(server, **_):
-        if len(decks) == 3:
+        if len(nothing_runs) == 3:
             raise asyncio.CancelledError
-        if len(decks) == 2:
+        if len(nothing_runs) == 2:
             assert (server.deck.kernel, server.deck.doing) == ("dead", "the cell lab failed")
 
     monkeypatch.setattr(present, "say", said.append)
-    monkeypatch.setattr(DeckServer, "run", runs)
+    monkeypatch.setattr(DeckServer, "run", fails_once)
     monkeypatch.setattr(DeckServer, "until_restart", asked)
-    monkeypatch.setattr("tools.deck.page.deck_resources", lambda notebook: {})
-    monkeypatch.setattr("tools.deck.live_page.live_page", lambda *_: "a page")
     with pytest.raises(asyncio.CancelledError):
         run(presented(lesson(tmp_path, "07-one.ipynb", "1")))
-    assert decks[0].kernel == "alive"
+    assert nothing_runs[0].deck.kernel == "alive"
     assert said[-3:] == [
         "the cell lab failed. R on the slides tries once more.",
         "Drawing the slides",
         "The labs move again.",
     ]
+
+
+def test_the_wanted_sections_are_shown_and_what_they_need_runs(tmp_path, nothing_runs):
+    path = lesson(tmp_path, "mine.ipynb", "1", "x = 1", "print(x)")  # of the set-up and two sections
+    notebook = nbformat.read(path, as_version=4)
+    for place, title in ((2, "## 1. One"), (4, "## 2. Two")):
+        notebook.cells.insert(place, nbformat.v4.new_markdown_cell(title, id=title[-3:].lower()))
+    nbformat.write(notebook, path)
+    with pytest.raises(asyncio.CancelledError):
+        run(presented(path, sections="2"))
+    (only,) = nothing_runs
+    assert only.shown == ["title", "cell-0", "two", "cell-2"]
+    assert only.ran == ["cell-0", "cell-1", "cell-2"]
+    with pytest.raises(present.Trouble, match=r"no section `3`; there are: 1\. One; 2\. Two"):
+        run(presented(path, sections="3"))
 
 
 def test_a_port_that_is_taken_is_noticed_on_ipv6_too(ipv6):

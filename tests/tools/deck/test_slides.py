@@ -672,6 +672,37 @@ def test_a_link_that_stays_inside_is_followed(tmp_path):
     assert found == '<img src="data:text/plain;base64,aGVsbG8="><img src="https://x.org/a.png">'
 
 
+def test_sections_of_any_notebook_are_written_beside_the_whole(tmp_path, capsys):
+    path = a_notebook(
+        tmp_path,
+        ("markdown", "slide", "# A title"),
+        ("markdown", "slide", "## 1. One"),
+        ("markdown", "slide", "## 2. Two"),
+        ("markdown", "slide", "## Bug clinic"),
+    )
+    mine = path.rename(tmp_path / "mine.ipynb")
+    write = partial(slides.main, notebooks=path.parent, slides=tmp_path)
+    assert write([str(mine), "--no-pdf", "--sections", "2, bug-clinic"]) == 0
+    deck = (tmp_path / "mine-2-bug-clinic.html").read_text(encoding="utf-8")
+    assert re.findall(r'data-cell="cell-(\d)"', deck) == ["0", "2", "3"]
+    assert write([str(mine), "--no-pdf", "--sections", "3"]) == 1
+    assert "mine.ipynb: no section `3`; there are: 1. One; 2. Two; Bug clinic" in capsys.readouterr().err
+    assert write([str(mine), str(mine), "--no-pdf", "--sections", "2"]) == 2
+    assert "--sections takes one notebook" in capsys.readouterr().err
+
+
+def test_a_notebook_of_ones_own_takes_pictures_from_its_folder_and_a_copy_those_of_the_workshop(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "ROOT", tmp_path)
+    (tmp_path / "my-work").mkdir()
+    picture = tmp_path / "picture.png"
+    assert page.inside("../picture.png", tmp_path / "my-work") == picture.resolve()
+    assert page.inside("picture.png", tmp_path) == picture.resolve()
+    monkeypatch.setattr(page, "ROOT", tmp_path / "workshop")
+    assert page.inside("b.png", tmp_path / "my-work").parent == (tmp_path / "my-work").resolve()
+    with pytest.raises(PermissionError):
+        page.inside("../picture.png", tmp_path / "my-work")
+
+
 def test_an_unknown_number_is_told(tmp_path, capsys):
     (tmp_path / "02a-x.ipynb").touch()
     assert slides.main(["2", "7"], notebooks=tmp_path, slides=tmp_path) == 2
