@@ -19,7 +19,7 @@ const Deck = (() => {
 
   function sections(cells) {
     const found = [];
-    let chapter = "";
+    let chapter = "", asked = false;
     for (const cell of cells) {
       const type = cell.dataset.slide, heading = cell.querySelector(":scope > h1, :scope > h2, :scope > h3, :scope > h4");
       if (type === "notes") {
@@ -32,10 +32,20 @@ const Deck = (() => {
         const goesOn = !heading && !asks;
         found.push({ top: type === "slide" || !found.length, heading: heading ?? (goesOn && found.at(-1)?.heading), chapter, blocks: [], notes: [] });
       }
-      found.at(-1).blocks.push(...blocks(cell, found.at(-1).heading));
+      asked ||= tags(cell).includes("predict");
+      const all = blocks(cell, found.at(-1).heading), kept = all.filter((block) => !(asksFor("handout") && tells(block, cell, asked)));
+      found.at(-1).blocks.push(...kept);
+      found.at(-1).told ||= kept.length < all.length;
     }
     return found;
   }
+
+  const asksFor = (word) => new URLSearchParams(location.search).has(word);
+  const tags = (cell) => (cell.dataset.tags ?? "").split(" ");
+
+  // Whether a block gives an answer away, which a hand-out leaves to the class. As in a student's copy, every output does that is
+  // stored after the first question was asked.
+  const tells = (block, cell, asked) => tags(cell).includes("reveal") || block.role === "saw" || (asked && block.output);
 
   // ---- a cell → blocks ----------------------------------------------------------------------------------------------
 
@@ -70,11 +80,11 @@ const Deck = (() => {
   // Paragraph → role, in a cell that has this role as a tag: what was seen opens such a cell, what to predict ends it. Only
   // a paragraph that begins with words in bold stands out; a prediction in the middle of another one is read with it.
   function marked(cell) {
-    const tags = (cell.dataset.tags ?? "").split(" "), roles = new Map();
+    const roles = new Map();
     const bold = [...cell.children].filter((child) => child.matches("p:has(> strong:first-child)") && child.firstChild.nodeName === "STRONG");
     if (!bold.length) return roles;
-    if (tags.includes("predict")) roles.set(bold.at(-1), "predict");
-    if (tags.includes("reveal")) roles.set(bold[0], "saw");
+    if (tags(cell).includes("predict")) roles.set(bold.at(-1), "predict");
+    if (tags(cell).includes("reveal")) roles.set(bold[0], "saw");
     return roles;
   }
 
@@ -84,7 +94,7 @@ const Deck = (() => {
     const shows = /^\s*(\w+ = )?Markdown\(|^[^\n]+$/; // a table of what was computed before
     const code = cell.querySelector(":scope > .deck-code");
     const shown = cell.querySelectorAll(":scope > .deck-output:not([data-role])");
-    if (code && (cell.dataset.tags ?? "").split(" ").includes("reveal")) return code; // it says what will be seen
+    if (code && tags(cell).includes("reveal")) return code; // it says what will be seen
     if (!code || !shown.length) return null;
     const lines = code.textContent.split("\n").filter((line) => line.trim()).length, table = cell.querySelector(".deck-output table");
     return cell.querySelector(`.deck-output img, .deck-widget, ${LAB}`) || lines > (table ? LONG : LONGER) || (table && shows.test(code.textContent.trim())) ? code : null;
@@ -102,14 +112,18 @@ const Deck = (() => {
     element.querySelectorAll("details").forEach((each) => each.remove()); // a verdict folds what is wrong beside the first
     const lab = element.matches(LAB) || element.querySelector(LAB);
     const images = element.querySelectorAll("img"), table = element.querySelector("table");
-    if (lab) add("lab", element);
-    else if (images.length === 1 && !element.textContent.trim()) add("figure", images[0]);
+    if (lab) {
+      add("lab", element);
+      return;
+    }
+    const shows = (role, ...children) => { add(role, ...children).output = true; };
+    if (images.length === 1 && !element.textContent.trim()) shows("figure", images[0]);
     else if (table && element.querySelectorAll("table").length === 1 && [...images].every((image) => table.contains(image))) {
       const outside = [...element.querySelectorAll("p, ul, ol")].filter((e) => !table.contains(e) && !e.parentElement.closest("p, ul, ol"));
       const before = outside.filter((e) => e.compareDocumentPosition(table) & Node.DOCUMENT_POSITION_FOLLOWING);
-      add("table", ...before, table);
-      if (outside.length > before.length) add("text", ...outside.slice(before.length));
-    } else add("text-output deck-text", element);
+      shows("table", ...before, table);
+      if (outside.length > before.length) shows("text", ...outside.slice(before.length));
+    } else shows("text-output deck-text", element);
   }
 
   // A question with its choices, each folded over what is said of it.
@@ -124,7 +138,7 @@ const Deck = (() => {
     const summary = details.querySelector(":scope > summary");
     const head = make("p", "deck-summary", ...(summary ? [...summary.childNodes] : ["Answer"]));
     summary?.remove();
-    return make("div", "deck-card", head, make("div", "deck-body-of fragment", ...details.childNodes));
+    return make("div", "deck-card", head, ...(asksFor("handout") ? [] : [make("div", "deck-body-of fragment", ...details.childNodes)]));
   }
 
   // ---- how large is a block? ----------------------------------------------------------------------------------------
@@ -346,7 +360,7 @@ const Deck = (() => {
     for (const section of all) {
       const tall = room(section);
       const cutUp = section.blocks.map((block) => measure(block, bench)).flatMap((block) => cut(block, bench));
-      const pages = cutUp.length ? paginate(cutUp, tall) : section.heading ? [{ page: [], how: {} }] : [];
+      const pages = cutUp.length ? paginate(cutUp, tall) : section.heading && !section.told ? [{ page: [], how: {} }] : [];
       if (section.top || !stack) into.append((stack = make("section")));
       for (const [number, page] of pages.entries()) {
         const made = slide(section, page, number);
@@ -359,6 +373,7 @@ const Deck = (() => {
       }
       if (section.top && !section.notes.length) waiting = waiting.slice(-pages.length);
     }
+    for (const empty of into.querySelectorAll(":scope > :empty")) empty.remove();
     const slides = [...into.querySelectorAll("section section")];
     slides.forEach((each, place) => each.append(make("footer", "deck-foot", make("span", "", title), make("time", "deck-clock"), make("span", "deck-number", codeButton(each), `${place + 1} / ${slides.length}`))));
     for (const only of [...into.children]) if (only.children.length === 1) only.replaceWith(only.firstElementChild);
@@ -418,12 +433,11 @@ const Deck = (() => {
     }
   }
 
-  const asksFor = (word) => new URLSearchParams(location.search).has(word);
-
   function look() {
     const system = matchMedia("(prefers-color-scheme: dark)");
     const dark = asksFor("dark") || (!asksFor("light") && !asksFor("print-pdf") && system.matches);
     document.documentElement.classList.toggle("dark", dark);
+    document.documentElement.classList.toggle("deck-on-paper", asksFor("print-pdf"));
   }
 
   function clock() {

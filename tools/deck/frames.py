@@ -20,9 +20,12 @@ MOST = 24  # pictures of a lab; one takes 0.3 s and about 75 kB, tuning a race b
 State = tuple[str, Callable[[], object]]  # what the slider says, and what brings the lab there
 
 
-def with_frames(notebook: NotebookNode, live: str, *, among: Collection[int] | None = None) -> NotebookNode:
+def with_frames(
+    notebook: NotebookNode, live: str, *, paper: str = "", among: Collection[int] | None = None
+) -> NotebookNode:
     """Let the labs of a notebook move without a kernel; `live` says how to run them with one. Changes `notebook`.
 
+    paper   what stands below the picture in place of `live` where nothing moves
     among   the places of the cells that are shown, if not all: others keep their stored picture
 
     Raises ValueError with the id of the cell for a lab that cannot be made here: its cell, or one it builds on, fails.
@@ -33,7 +36,8 @@ def with_frames(notebook: NotebookNode, live: str, *, among: Collection[int] | N
             continue
         label, start, states = frames(_made_by(notebook.cells[: place + 1]))
         shown = _slider_html(cell.id, label, start, states)
-        still.data["text/html"] = f'{shown}<p class="deck-live">{html.escape(live)}</p>'
+        told = f'<p class="deck-live">{html.escape(live)}</p><p class="deck-live deck-paper">{html.escape(paper)}</p>'
+        still.data["text/html"] = shown + told
         cell.outputs = [still]  # the other output says to run the notebook
     return notebook
 

@@ -1,9 +1,11 @@
 """Write slides: `python -m tools.deck.slides [NUMBER ...]`, without a number those of all notebooks, into build/slides.
 
-Each deck is one HTML file that needs no network, and a PDF beside it where a Chromium or Chrome is installed.
+Each deck is one HTML file that needs no network, and a PDF beside it where a Chromium or Chrome is installed; on
+request also a PDF to hand out, which leaves the answers to the class.
 """
 
 import argparse
+import itertools
 import re
 import sys
 import time
@@ -28,14 +30,13 @@ def write_deck(notebook: Path, folder: Path, *, sections: str | None = None) -> 
     not there or not ours.
     """
     name, whole = name_of(notebook), parts.read(notebook)
-    live = (
-        "Here the slider chooses among pictures. All of this lab moves in the live deck (python3 workshop.py present "
-    )
-    live += f"{name})" + (
-        f" and in your own notebook (python3 workshop.py lab {name})." if name != notebook.name else "."
-    )
+    present, lab = f"python3 workshop.py present {name}", f"python3 workshop.py lab {name}"
+    live = f"Here the slider chooses among pictures. All of this lab moves in the live deck ({present})"
+    paper = "One picture of a lab"
+    if name != notebook.name:
+        live, paper = f"{live} and in your own notebook ({lab})", f"{paper}. The lab itself: {lab}"
     places = parts.shown(whole, sections)
-    with_frames(whole, live, among=places)
+    with_frames(whole, f"{live}.", paper=paper, among=places)
     whole.cells = [whole.cells[place] for place in places]
     page = render(whole, notebook.parent)
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,8 +52,11 @@ def main(arguments: list[str] | None = None, *, notebooks: Path = NOTEBOOKS, sli
     parser.add_argument("number", nargs="*", help="of a notebook, such as 2, 02 or 02a, or a path; none: all")
     parser.add_argument("--sections", help="of one notebook, by number or first words: 1,4,bug-clinic")
     parser.add_argument("--no-pdf", action="store_true", help="write the HTML only")
+    parser.add_argument("--handout", action="store_true", help="a second PDF, without answers and verdicts")
     parser.add_argument("--browser", metavar="PATH", help="of the Chromium or Chrome that prints (or set CHROMIUM)")
     options = parser.parse_args(arguments)
+    if options.handout and options.no_pdf:
+        parser.error("--handout is a PDF: leave --no-pdf out")
     try:
         chosen = find_any(options.number, notebooks)
     except UnknownLesson as unknown:
@@ -74,15 +78,15 @@ def main(arguments: list[str] | None = None, *, notebooks: Path = NOTEBOOKS, sli
         decks.append(deck)
         print(f"{_shown(deck)}: {deck.stat().st_size / 1e6:.1f} MB, {time.perf_counter() - start:.0f} s", flush=True)
     if decks and not options.no_pdf:
-        failed |= not _print_all(decks, options.browser)
+        failed |= not _print_all(decks, options.browser, (False, True) if options.handout else (False,))
     return int(failed)
 
 
-def _print_all(decks: list[Path], path: str | None) -> bool:
+def _print_all(decks: list[Path], path: str | None, kinds: tuple[bool, ...]) -> bool:
     try:
         with browser.browser(path) as running:
-            for deck in decks:
-                printed = print_pdf(running, deck)
+            for deck, handout in itertools.product(decks, kinds):
+                printed = print_pdf(running, deck, handout=handout)
                 print(f"{_shown(printed)}: {printed.stat().st_size / 1e6:.1f} MB", flush=True)
     except browser.NoBrowser as reason:
         print(f"no PDF: {reason}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """The offline decks: made from every notebook, opened from their files without network, measured and printed."""
 
+import contextlib
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -411,6 +412,9 @@ def test_a_deck_for_paper_is_ready_when_all_its_pages_are(first, browser):
     page.add_init_script(LATE)
     pdf.open_deck(page, first.file, "?print-pdf")
     assert page.locator(".pdf-page").count() == first.page.evaluate("Reveal.getTotalSlides()")
+    lab = page.locator(".deck-lab").first
+    assert not lab.locator("input").is_visible() and not re.search("choose|move", lab.inner_text())
+    assert lab.locator("output").inner_text() and "python3 workshop.py lab 00" in lab.inner_text()
     page.close()
 
 
@@ -420,6 +424,70 @@ def test_the_pdf_has_a_page_for_every_slide(decks, number, browser):
     printed = pdf.print_pdf(browser, deck.file)
     pages = re.findall(rb"/Type\s*/Page\b", printed.read_bytes())
     assert len(pages) == deck.page.evaluate("Reveal.getTotalSlides()")
+
+
+def test_a_hand_out_has_the_questions_and_no_answer(decks, browser):
+    deck, page = decks("02b"), browser.new_page(viewport={"width": 1280, "height": 720})
+    pdf.open_deck(page, deck.file, "?handout")
+
+    def texts(selector, page=page):
+        return page.locator(f".slides {selector}").all_text_contents()
+
+    for kept_there in (".deck-predict", ".deck-summary"):
+        assert texts(kept_there) == texts(kept_there, deck.page) != []
+    assert texts(".deck-saw") == texts(".deck-body-of") == []
+    assert texts(".deck-saw", deck.page) and texts(".deck-body-of", deck.page)
+
+    def plain(text):
+        return re.sub(r"\W+", "", text)
+
+    said = plain(" ".join(texts(".deck-body")))
+    given = plain(" ".join(texts(":is(.deck-predict, .deck-code)")))  # a table of predictions repeats the questions
+    asked, told = False, []  # verdicts, results, what was seen
+    for cell in deck.notebook.cells:
+        asked |= has_tag(cell, "predict")
+        lines = cell.source.split("\n") if has_tag(cell, "reveal") and cell.cell_type == "markdown" else []
+        for output in cell.get("outputs", []):
+            role = output.get("metadata", {}).get("workshop", {}).get("role")
+            if role == "result" or (asked and not role):
+                lines += output.get("data", {}).get("text/markdown", output.get("text", "")).split("\n")
+        told += [line for line in map(plain, lines) if len(line) > 30 and line not in given]
+    assert len(told) > 30 and [line for line in told if line in said] == []
+    assert page.evaluate("Reveal.getTotalSlides()") < deck.page.evaluate("Reveal.getTotalSlides()")
+    assert (
+        texts("section:not(.stack):has(> .deck-body:empty) > h2, section:not(.stack):has(> .deck-body:empty) > h3")
+        == []
+    )
+    assert texts(".deck-block.deck-code") != []  # what a class would have to type stays
+    page.close()
+
+
+def test_a_hand_out_is_printed_beside_the_deck(tmp_path, monkeypatch):
+    a_notebook(tmp_path, ("markdown", "slide", "# A title"))
+    visited = []
+
+    class Printer:
+        def new_page(self, **_):
+            return self
+
+        def goto(self, address):
+            visited.append(address.partition("?")[2])
+
+        def wait_for_selector(self, *_, **__): ...
+
+        def close(self): ...
+
+        def pdf(self, *, path, **_):
+            path.write_bytes(b"a PDF")
+
+    monkeypatch.setattr(browsers, "browser", lambda path: contextlib.nullcontext(Printer()))
+    write = partial(slides.main, notebooks=tmp_path / "notebooks", slides=tmp_path)
+    assert write([]) == 0 and visited == ["print-pdf"]
+    assert {path.name for path in tmp_path.glob("*.pdf")} == {"07-made-up.pdf"}
+    assert write(["--handout"]) == 0 and visited[1:] == ["print-pdf", "print-pdf&handout"]
+    assert {path.name for path in tmp_path.glob("*.pdf")} == {"07-made-up.pdf", "07-made-up-handout.pdf"}
+    with pytest.raises(SystemExit):
+        write(["--handout", "--no-pdf"])
 
 
 def test_nothing_is_cut_on_paper(browser, decks):
