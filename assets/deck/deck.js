@@ -356,7 +356,8 @@ const Deck = (() => {
   }
 
   function build(all, bench, into) {
-    let stack = null, title = document.title, waiting = [];
+    const paces = []; // [slides, their minutes together]
+    let stack = null, title = document.title, waiting = [], timed = [];
     for (const section of all) {
       const tall = room(section);
       const cutUp = section.blocks.map((block) => measure(block, bench)).flatMap((block) => cut(block, bench));
@@ -366,10 +367,14 @@ const Deck = (() => {
         const made = slide(section, page, number);
         stack.append(made);
         waiting.push(made);
+        timed.push(made);
       }
       if (section.notes.length) { // they speak of all slides since the last ones
         for (const each of waiting) each.append(make("aside", "notes", ...section.notes.map((cell) => make("div", "", ...cell.cloneNode(true).childNodes))));
         waiting = [];
+        const minutes = section.notes.reduce((sum, note) => sum + +(note.textContent.match(/\d+(?= minutes?\b)/g)?.at(-1) ?? 0), 0);
+        if (minutes) paces.push([timed, minutes]); // where there are none they are counted with a later note
+        if (minutes) timed = [];
       }
       if (section.top && !section.notes.length) waiting = waiting.slice(-pages.length);
     }
@@ -377,6 +382,22 @@ const Deck = (() => {
     const slides = [...into.querySelectorAll("section section")];
     slides.forEach((each, place) => each.append(make("footer", "deck-foot", make("span", "", title), make("time", "deck-clock"), make("span", "deck-number", codeButton(each), `${place + 1} / ${slides.length}`))));
     for (const only of [...into.children]) if (only.children.length === 1) only.replaceWith(only.firstElementChild);
+    paces.at(-1)?.[0].push(...timed); // what comes after the last note
+    return pace(paces);
+  }
+
+  // Each slide's share of the minutes, from which the speaker view says how far ahead or behind one is, and where it stands in
+  // the notes. Returns the minutes of the deck.
+  function pace(paces) {
+    const total = paces.reduce((sum, [, minutes]) => sum + minutes, 0);
+    let past = 0;
+    for (const [slides, minutes] of paces) for (const each of slides) {
+      if (!each.querySelector("aside.notes")) each.append(make("aside", "notes"));
+      each.querySelector("aside.notes").prepend(make("p", "deck-minute", `Minute ${Math.round(past)} of ${total}.`));
+      each.dataset.timing = Math.round((60 * minutes) / slides.length); // s
+      past += minutes / slides.length;
+    }
+    return total;
   }
 
   function codeButton(slide) {
@@ -459,7 +480,7 @@ const Deck = (() => {
     const bench = make("div", "reveal deck-bench", make("div", "slides", make("section")));
     source.append(bench);
     frames(source);
-    build(sections([...source.querySelectorAll(".deck-cell")]), bench.querySelector("section"), document.querySelector("body > .reveal .slides"));
+    const minutes = build(sections([...source.querySelectorAll(".deck-cell")]), bench.querySelector("section"), document.querySelector("body > .reveal .slides"));
     clock();
     setInterval(clock, 5000);
     // For paper reveal.js goes on after `initialize` and says when all pages are there: printed before, slides are missing.
@@ -468,6 +489,7 @@ const Deck = (() => {
       width: 1280, height: 720, margin: 0, minScale: 0.1, maxScale: 4, center: false, hash: true, fragmentInURL: true, navigationMode: "linear",
       transition: "none", backgroundTransition: "none", controls: false, progress: true, slideNumber: false,
       pdfSeparateFragments: false, pdfMaxPagesPerSlide: 1, plugins: [RevealNotes],
+      defaultTiming: minutes ? 0 : null, // without a number the speaker view has no pace
       keyboardCondition: Keys.condition,
       ...options,
     });

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page
 from tests.support.axe import findings
 from tools import browser as browsers
 from tools.deck import frames, page, pdf, slides
-from tools.notebooks import has_tag
+from tools.notebooks import has_tag, is_note
 from utils import labs
 
 NOTEBOOKS = sorted(slides.NOTEBOOKS.glob("[0-9][0-9]*-*.ipynb"))
@@ -427,7 +427,7 @@ def test_the_pdf_has_a_page_for_every_slide(decks, number, browser):
 
 
 def test_a_hand_out_has_the_questions_and_no_answer(decks, browser):
-    deck, page = decks("02b"), browser.new_page(viewport={"width": 1280, "height": 720})
+    deck, page = decks("02a"), browser.new_page(viewport={"width": 1280, "height": 720})
     pdf.open_deck(page, deck.file, "?handout")
 
     def texts(selector, page=page):
@@ -452,12 +452,8 @@ def test_a_hand_out_has_the_questions_and_no_answer(decks, browser):
             if role == "result" or (asked and not role):
                 lines += output.get("data", {}).get("text/markdown", output.get("text", "")).split("\n")
         told += [line for line in map(plain, lines) if len(line) > 30 and line not in given]
-    assert len(told) > 30 and [line for line in told if line in said] == []
+    assert len(told) > 20 and [line for line in told if line in said] == []
     assert page.evaluate("Reveal.getTotalSlides()") < deck.page.evaluate("Reveal.getTotalSlides()")
-    assert (
-        texts("section:not(.stack):has(> .deck-body:empty) > h2, section:not(.stack):has(> .deck-body:empty) > h3")
-        == []
-    )
     assert texts(".deck-block.deck-code") != []  # what a class would have to type stays
     page.close()
 
@@ -531,6 +527,20 @@ def test_keys_turn_pages_and_show_the_overview(first):
     assert first.page.locator(".reveal .progress").is_visible()
 
 
+def test_each_slide_has_its_minute_and_all_have_those_of_the_notes(deck):
+    notes = [cell.source for cell in deck.notebook.cells if is_note(cell)]
+    total = sum(int(found[-1]) for note in notes if (found := re.findall(r"(\d+) minutes?\b", note)))
+    slides = deck.page.evaluate(
+        "Reveal.getSlides().map((each) => [each.querySelector('.deck-minute')?.textContent, +each.dataset.timing])"
+    )
+    assert sum(seconds for _, seconds in slides) == pytest.approx(60 * total, abs=len(slides))
+    past = 0
+    for said, seconds in slides:
+        minute = int(re.fullmatch(rf"Minute (\d+) of {total}\.", said)[1])
+        assert abs(minute - past / 60) < 1
+        past += seconds
+
+
 def test_the_speaker_view_shows_the_notes_and_turns_the_pages(decks):
     deck = decks("01")
     deck.page.evaluate("document.activeElement.blur(), Reveal.slide(1, 0, -1)")
@@ -542,6 +552,9 @@ def test_the_speaker_view_shows_the_notes_and_turns_the_pages(decks):
     assert note[:60] in view.locator(".speaker-controls-notes").inner_text()
     for frame in view.frames[1:]:
         frame.wait_for_selector("html.deck-ready", state="attached", timeout=180_000)
+    deck.page.evaluate("Reveal.slide(6, 0, -1)")  # ten minutes too early, at least
+    view.locator(".pacing.ahead:visible").wait_for(timeout=90_000)
+    deck.page.evaluate("Reveal.slide(1, 0, -1)")
     before = deck.place()
     view.keyboard.press("ArrowRight")
     deck.page.wait_for_function("before => Reveal.getState().indexf !== before", arg=before[2])
@@ -662,6 +675,7 @@ def test_a_paragraph_stands_out_by_the_tag_of_its_cell(browser, tmp_path):
         ("**Predict:** these words have no tag.\n\n**What you saw.** Nor have these.", []),
         ("In the middle. **Predict:** what now?", ["predict"]),
         ("**In short.** That is all.\n\n**More.** Or not.", ["reveal"]),
+        ("### In the end\n\n**So it was.** Yes.", ["reveal"]),
     ]
     made = [
         nbformat.v4.new_markdown_cell(
@@ -674,9 +688,16 @@ def test_a_paragraph_stands_out_by_the_tag_of_its_cell(browser, tmp_path):
     nbformat.write(nbformat.v4.new_notebook(cells=made), notebook)
     deck = Deck.open(browser, slides.write_deck(notebook, tmp_path), nbformat.read(notebook, as_version=4))
     try:
-        for kind, begins in {"predict": ["Guess:", "Guess again:"], "saw": ["It was hard.", "In short."]}.items():
+        for kind, begins in {
+            "predict": ["Guess:", "Guess again:"],
+            "saw": ["It was hard.", "In short.", "So it was."],
+        }.items():
             found = deck.page.locator(f".slides .deck-{kind}").all_text_contents()
             assert len(found) == len(begins) and all(map(str.startswith, found, begins)), found
+        titles = deck.page.locator(".slides :is(h1, h2, h3)")
+        assert titles.last.inner_text() == "In the end"
+        pdf.open_deck(deck.page, deck.file, "?handout")
+        assert titles.last.inner_text() == "One"  # a slide with answers only is none of a hand-out
     finally:
         deck.page.context.close()
 
