@@ -27,8 +27,8 @@ const Live = (() => {
     const asks = leads ? " Press R to start it again." : " The instructor can start it again.";
     if (kernel === "lost") return "The deck does not answer, and the labs stand still. Is the network there? Was the deck closed in its terminal?";
     if (kernel === "starting") return `The kernel starts again: ${doing} …`;
-    if (kernel !== "dead") return "";
-    return (doing === "drawing the slides" ? "The kernel has died, and the labs stand still." : `The kernel did not start: ${doing}.`) + asks;
+    if (kernel === "failed") return `The labs stand still: ${doing}.${asks}`;
+    return kernel === "dead" ? `The kernel has died, and the labs stand still.${asks}` : "";
   };
 
   function take(next) {

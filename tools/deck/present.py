@@ -119,7 +119,7 @@ async def present(
                 await show(server, notebook, again, places, path.parent, resources)
                 say("The labs move again.")
             except DeckError as error:
-                deck.kernel, deck.doing = "dead", str(error).splitlines()[0]
+                deck.kernel, deck.doing = "failed", str(error).splitlines()[0]
                 say(f"{deck.doing}. R on the slides tries once more.")
     except DeckError as error:
         raise Trouble(f"{path.name}: {str(error).splitlines()[0]}") from None

@@ -32,7 +32,7 @@ class DeckError(Exception):
 class Deck:
     """What the page's handler shows: the deck, or how far its making has come; and who may move its labs.
 
-    kernel   "starting", "alive" or "dead"; when it did not start, `doing` says why
+    kernel   "starting", "alive", "dead"; "failed": it did not start again, and `doing` says why
     leader   the name under which Jupyter knows the browser that opened the deck first
     shared   whether all others may move the labs, too
     again    set when the leader asks for a new kernel
@@ -51,6 +51,11 @@ class Deck:
     def may_move(self, name: str) -> bool:
         """Whether the browser of this name may move the labs."""
         return self.shared or name == self.leader
+
+    def restart(self) -> None:
+        """Ask for a new kernel, unless one starts just now."""
+        if self.kernel != "starting":
+            self.again.set()
 
 
 class DeckServer(WidgetServer):
@@ -151,7 +156,7 @@ class Wish(PageHandler):
         if not self.current_user or self.current_user.username != deck.leader:
             raise HTTPError(403, "Only the browser that opened this deck first may do that.")
         if what == "restart":
-            deck.again.set()
+            deck.restart()
         else:
             deck.shared = not deck.shared
         self.finish({"shared": deck.shared})

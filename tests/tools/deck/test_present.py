@@ -32,7 +32,7 @@ from tests.support.any_lab import at_one_end, random_moves
 from tests.support.axe import findings
 from tests.support.jupyter_page import ROOT, NotebookPage
 from tests.support.lab_pictures import CASES
-from tools.deck import present
+from tools.deck import present, server
 from tools.deck.needed_cells import needed_cells
 from tools.deck.server import DeckError, DeckServer
 from tools.deck.voila_parts import Channels
@@ -515,6 +515,17 @@ def test_a_lab_of_a_page_that_looks_on_does_not_move(deck):
     expect(notice).to_be_hidden()
 
 
+def test_a_kernel_that_did_not_start_again_is_told_on_the_slide(deck):
+    def failed(route):
+        route.fulfill(json=route.fetch().json() | {"kernel": "failed", "doing": "the cell setup failed"})
+
+    notice = deck.page.locator("#deck-notice")
+    deck.page.route("**/progress", failed)
+    expect(notice).to_have_text("The labs stand still: the cell setup failed. Press R to start it again.")
+    deck.page.unroute("**/progress")
+    expect(notice).to_be_hidden()
+
+
 def test_a_lost_network_is_told_until_it_is_back(deck):
     deck.show_lab("01")
     here, notice = deck.at(), deck.page.locator("#deck-notice")
@@ -715,7 +726,7 @@ def test_a_kernel_that_does_not_start_again_is_told_and_may_be_tried_once_more(t
         if len(nothing_runs) == 3:
             raise asyncio.CancelledError
         if len(nothing_runs) == 2:
-            assert (server.deck.kernel, server.deck.doing) == ("dead", "the cell lab failed")
+            assert (server.deck.kernel, server.deck.doing) == ("failed", "the cell lab failed")
 
     monkeypatch.setattr(present, "say", said.append)
     monkeypatch.setattr(DeckServer, "run", fails_once)
@@ -728,6 +739,13 @@ def test_a_kernel_that_does_not_start_again_is_told_and_may_be_tried_once_more(t
         "Drawing the slides",
         "The labs move again.",
     ]
+
+
+@pytest.mark.parametrize(("kernel", "asked"), [("starting", False), ("alive", True), ("dead", True), ("failed", True)])
+def test_a_kernel_that_starts_just_now_is_not_asked_for_twice(kernel, asked):
+    deck = server.Deck("a deck", kernel=kernel)
+    deck.restart()
+    assert deck.again.is_set() is asked
 
 
 def test_the_wanted_sections_are_shown_and_what_they_need_runs(tmp_path, nothing_runs):
