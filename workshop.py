@@ -3,8 +3,8 @@
     python3 workshop.py lab [NUMBER] [-- jupyter arguments]     open your copy of a lesson: lab 02; else the last one
     python3 workshop.py lab NUMBER --fresh|--live|--originals   a new copy, the old one stays | to code live | original
     python3 workshop.py report                                  one page of what you have done, to keep or hand in
-    python3 workshop.py present NUMBER                          show a lesson as live slides, on which the labs work
-    python3 workshop.py slides [NUMBER ...]                     write the slides into files that need no network
+    python3 workshop.py present NUMBER [--sections 1,2,4]       show a lesson as live slides, on which the labs work
+    python3 workshop.py slides [NUMBER ...] [--sections 1,2,4]  write the slides into files that need no network
     python3 workshop.py wheels FOLDER                           fetch all packages, for a class without network
     python3 workshop.py test [NUMBER ...] [--quick]             run every test, or a lesson's; quick: without a browser
     python3 workshop.py bench                                   measure how fast the labs and all the rest are
@@ -123,7 +123,8 @@ def main(arguments):
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     if set(HELP) & set(arguments[1:cut]) and (arguments[0] == "lab" or not is_ready()):  # the others know their options
         return print(__doc__)
-    command = COMMANDS[arguments[0]](arguments[1:cut], arguments[cut + 1 :])  # complains before anything is installed
+    words = [os.path.abspath(word) if word.endswith(".ipynb") else word for word in arguments[1:cut]]
+    command = COMMANDS[arguments[0]](words, arguments[cut + 1 :])  # complains before anything is installed
     command.insert(0, set_up())
     os.chdir(HERE)  # where pytest finds its settings
     if os.name != "nt":

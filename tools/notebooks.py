@@ -47,6 +47,11 @@ def lessons(folder: Path = NOTEBOOKS) -> list[Path]:
     return sorted(folder.glob(PATTERN))
 
 
+def name_of(lesson: Path) -> str:
+    """What a command calls it: the number of a lesson, the name of another notebook's file."""
+    return number_of(lesson) if lesson.match(PATTERN) else lesson.name
+
+
 def number_of(lesson: Path) -> str:
     """`02a` of `02a-momentum.ipynb`."""
     return lesson.name.partition("-")[0]
@@ -70,6 +75,17 @@ def find_all(numbers: Iterable[str] = (), folder: Path = NOTEBOOKS) -> list[Path
 def find(wanted: str, folder: Path = NOTEBOOKS) -> Path:
     """The lesson with this number, or its first part: 2 is 02a. Raises UnknownLesson as `find_all` does."""
     return find_all([wanted], folder)[0]
+
+
+def find_any(wanted: Iterable[str], folder: Path = NOTEBOOKS) -> list[Path]:
+    """As `find_all`, and any notebook by its path. Raises UnknownLesson if there is no such file, too."""
+    words = list(wanted)
+    files = [Path(each).resolve() for each in words if each.endswith(".ipynb")]
+    for file in files:
+        if not file.is_file():
+            raise UnknownLesson(f"there is no file {file}")
+    numbers = [each for each in words if not each.endswith(".ipynb")]
+    return [*(find_all(numbers, folder) if numbers or not files else ()), *files]
 
 
 def _is_named(lesson: Path, wanted: str) -> bool:

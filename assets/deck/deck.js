@@ -19,7 +19,7 @@ const Deck = (() => {
 
   function sections(cells) {
     const found = [], folded = []; // the code of a cell that shows nothing waits for the next one that does
-    let chapter = "";
+    let chapter = "", asked = false;
     for (const cell of cells) {
       const type = cell.dataset.slide, heading = cell.querySelector(":scope > h1, :scope > h2, :scope > h3, :scope > h4");
       if (type === "notes") {
@@ -32,15 +32,25 @@ const Deck = (() => {
         const goesOn = !heading && !asks;
         found.push({ top: type === "slide" || !found.length, heading: heading ?? (goesOn && found.at(-1)?.heading), chapter, blocks: [], notes: [] });
       }
-      const code = folds(cell), shown = blocks(cell, found.at(-1).heading);
+      asked ||= tags(cell).includes("predict");
+      const code = folds(cell), all = blocks(cell, found.at(-1).heading);
+      const shown = all.filter((block) => !(asksFor("handout") && tells(block, cell, asked)));
       if (code) folded.push(code);
       if (shown.length && folded.length) shown[0].code = folded.splice(0);
       found.at(-1).blocks.push(...shown);
+      found.at(-1).told ||= shown.length < all.length;
     }
     const last = found.at(-1)?.blocks.at(-1);
     if (last) last.code = [last.code ?? [], folded].flat();
     return found;
   }
+
+  const asksFor = (word) => new URLSearchParams(location.search).has(word);
+  const tags = (cell) => (cell.dataset.tags ?? "").split(" ");
+
+  // Whether a block gives an answer away, which a hand-out leaves to the class. As in a student's copy, every output does that is
+  // stored after the first question was asked.
+  const tells = (block, cell, asked) => tags(cell).includes("reveal") || block.role === "saw" || (asked && block.output);
 
   // ---- a cell → blocks ----------------------------------------------------------------------------------------------
 
@@ -74,18 +84,18 @@ const Deck = (() => {
   // Paragraph → role, in a cell that has this role as a tag: what was seen opens such a cell, what to predict ends it. Only
   // a paragraph that begins with words in bold stands out; a prediction in the middle of another one is read with it.
   function marked(cell) {
-    const tags = (cell.dataset.tags ?? "").split(" "), roles = new Map();
+    const roles = new Map();
     const bold = [...cell.children].filter((child) => child.matches("p:has(> strong:first-child)") && child.firstChild.nodeName === "STRONG");
     if (!bold.length) return roles;
-    if (tags.includes("predict")) roles.set(bold.at(-1), "predict");
-    if (tags.includes("reveal")) roles.set(bold[0], "saw");
+    if (tags(cell).includes("predict")) roles.set(bold.at(-1), "predict");
+    if (tags(cell).includes("reveal")) roles.set(bold[0], "saw");
     return roles;
   }
 
   // On a slide stands code that is the lesson: what is tagged so, and short code whose output is text or that only defines.
   // All other code draws, sweeps, collects or judges: it stands behind the key C of the slide that shows what it gives.
   function folds(cell) {
-    const code = cell.querySelector(":scope > .deck-code"), tagged = (...tags) => tags.some((tag) => cell.matches(`[data-tags~=${tag}]`));
+    const code = cell.querySelector(":scope > .deck-code"), tagged = (...wanted) => wanted.some((tag) => tags(cell).includes(tag));
     if (!code || tagged("code")) return null;
     const shows = cell.querySelector(`.deck-output:not([data-role]) :is(img, table), .deck-widget, ${LAB}`);
     return shows || tagged("reveal", "claim") || code.textContent.trim().split("\n").length > LINES ? code : null;
@@ -103,14 +113,18 @@ const Deck = (() => {
     element.querySelectorAll("details").forEach((each) => each.remove()); // a verdict folds what is wrong beside the first
     const lab = element.matches(LAB) || element.querySelector(LAB);
     const images = element.querySelectorAll("img"), table = element.querySelector("table");
-    if (lab) add("lab", element);
-    else if (images.length === 1 && !element.textContent.trim()) add("figure", images[0]);
+    if (lab) {
+      add("lab", element);
+      return;
+    }
+    const shows = (role, ...children) => { add(role, ...children).output = true; };
+    if (images.length === 1 && !element.textContent.trim()) shows("figure", images[0]);
     else if (table && element.querySelectorAll("table").length === 1 && [...images].every((image) => table.contains(image))) {
       const outside = [...element.querySelectorAll("p, ul, ol")].filter((e) => !table.contains(e) && !e.parentElement.closest("p, ul, ol"));
       const before = outside.filter((e) => e.compareDocumentPosition(table) & Node.DOCUMENT_POSITION_FOLLOWING);
-      add("table", ...before, table);
-      if (outside.length > before.length) add("text", ...outside.slice(before.length));
-    } else add("text-output deck-text", element);
+      shows("table", ...before, table);
+      if (outside.length > before.length) shows("text", ...outside.slice(before.length));
+    } else shows("text-output deck-text", element);
   }
 
   // A question with its choices, each folded over what is said of it.
@@ -125,7 +139,7 @@ const Deck = (() => {
     const summary = details.querySelector(":scope > summary");
     const head = make("p", "deck-summary", ...(summary ? [...summary.childNodes] : ["Answer"]));
     summary?.remove();
-    return make("div", "deck-card", head, make("div", "deck-body-of fragment", ...details.childNodes));
+    return make("div", "deck-card", head, ...(asksFor("handout") ? [] : [make("div", "deck-body-of fragment", ...details.childNodes)]));
   }
 
   // ---- how large is a block? ----------------------------------------------------------------------------------------
@@ -357,26 +371,48 @@ const Deck = (() => {
   }
 
   function build(all, bench, into) {
-    let stack = null, title = document.title, waiting = [];
+    const paces = []; // [slides, their minutes together]
+    let stack = null, title = document.title, waiting = [], timed = [];
     for (const section of all) {
       const tall = room(section);
       const cutUp = section.blocks.map((block) => measure(block, bench)).flatMap((block) => cut(block, bench));
-      const pages = cutUp.length ? paginate(cutUp, tall) : section.heading ? [{ page: [], how: {} }] : [];
+      const pages = cutUp.length ? paginate(cutUp, tall) : section.heading && !section.told ? [{ page: [], how: {} }] : [];
       if (section.top || !stack) into.append((stack = make("section")));
       for (const [number, page] of pages.entries()) {
         const made = slide(section, page, number);
         stack.append(made);
         waiting.push(made);
+        timed.push(made);
       }
       if (section.notes.length) { // they speak of all slides since the last ones
         for (const each of waiting) each.append(make("aside", "notes", ...section.notes.map((cell) => make("div", "", ...cell.cloneNode(true).childNodes))));
         waiting = [];
+        const minutes = section.notes.reduce((sum, note) => sum + +(note.textContent.match(/\d+(?= minutes?\b)/g)?.at(-1) ?? 0), 0);
+        if (minutes) paces.push([timed, minutes]); // where there are none they are counted with a later note
+        if (minutes) timed = [];
       }
       if (section.top && !section.notes.length) waiting = waiting.slice(-pages.length);
     }
+    for (const empty of into.querySelectorAll(":scope > :empty")) empty.remove();
     const slides = [...into.querySelectorAll("section section")];
     slides.forEach((each, place) => each.append(make("footer", "deck-foot", make("span", "", title), make("time", "deck-clock"), make("span", "deck-number", codeButton(each), `${place + 1} / ${slides.length}`))));
     for (const only of [...into.children]) if (only.children.length === 1) only.replaceWith(only.firstElementChild);
+    paces.at(-1)?.[0].push(...timed); // what comes after the last note
+    return pace(paces);
+  }
+
+  // Each slide's share of the minutes, from which the speaker view says how far ahead or behind one is, and where it stands in
+  // the notes. Returns the minutes of the deck.
+  function pace(paces) {
+    const total = paces.reduce((sum, [, minutes]) => sum + minutes, 0);
+    let past = 0;
+    for (const [slides, minutes] of paces) for (const each of slides) {
+      if (!each.querySelector("aside.notes")) each.append(make("aside", "notes"));
+      each.querySelector("aside.notes").prepend(make("p", "deck-minute", `Minute ${Math.round(past)} of ${total}.`));
+      each.dataset.timing = Math.round((60 * minutes) / slides.length); // s
+      past += minutes / slides.length;
+    }
+    return total;
   }
 
   function codeButton(slide) {
@@ -433,20 +469,17 @@ const Deck = (() => {
     }
   }
 
-  const asksFor = (word) => new URLSearchParams(location.search).has(word);
-
   function look() {
     const system = matchMedia("(prefers-color-scheme: dark)");
     const dark = asksFor("dark") || (!asksFor("light") && !asksFor("print-pdf") && system.matches);
     document.documentElement.classList.toggle("dark", dark);
+    document.documentElement.classList.toggle("deck-on-paper", asksFor("print-pdf"));
   }
 
   function clock() {
     const now = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
     for (const each of document.querySelectorAll(".deck-clock")) each.textContent = now;
   }
-
-  const INPUTS = "dialog, input, select, textarea, button, [contenteditable], [role=slider], .jupyter-widgets, .workshop-lab";
 
   async function start(options = {}) {
     look();
@@ -462,7 +495,7 @@ const Deck = (() => {
     const bench = make("div", "reveal deck-bench", make("div", "slides", make("section")));
     source.append(bench);
     frames(source);
-    build(sections([...source.querySelectorAll(".deck-cell")]), bench.querySelector("section"), document.querySelector("body > .reveal .slides"));
+    const minutes = build(sections([...source.querySelectorAll(".deck-cell")]), bench.querySelector("section"), document.querySelector("body > .reveal .slides"));
     clock();
     setInterval(clock, 5000);
     // For paper reveal.js goes on after `initialize` and says when all pages are there: printed before, slides are missing.
@@ -471,12 +504,11 @@ const Deck = (() => {
       width: 1280, height: 720, margin: 0, minScale: 0.1, maxScale: 4, center: false, hash: true, fragmentInURL: true, navigationMode: "linear",
       transition: "none", backgroundTransition: "none", controls: false, progress: true, slideNumber: false,
       pdfSeparateFragments: false, pdfMaxPagesPerSlide: 1, plugins: [RevealNotes],
-      keyboardCondition: () => !document.activeElement?.closest(INPUTS),
+      defaultTiming: minutes ? 0 : null, // without a number the speaker view has no pace
+      keyboardCondition: Keys.condition,
       ...options,
     });
-    document.addEventListener("keydown", (event) => { // back from a slider to the slides
-      if (event.key === "Escape" && !event.target.closest("dialog")) event.target.closest(INPUTS)?.blur();
-    });
+    Reveal.on("slidechanged", Keys.release);
     Reveal.addKeyBinding({ keyCode: 68, key: "D", description: "Dark or light" }, () => document.documentElement.classList.toggle("dark"));
     // Forward from a section's first slide is the next one, also after a visit further down.
     Reveal.on("slidechanged", () => document.querySelectorAll("[data-previous-indexv]").forEach((each) => each.removeAttribute("data-previous-indexv")));

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import pytest
 
 from tests.notebooks.test_notebooks import LINK, dead
+from tools.deck import parts
 from tools.notebooks import has_tag, is_note
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -268,3 +269,54 @@ def test_the_plan_of_the_sessions_adds_up():
 def test_a_wrong_plan_is_noticed(wrong):
     with pytest.raises(AssertionError):
         planned(wrong)
+
+
+def titles_of(lesson, items):
+    """Of the sections that a plan takes from a lesson."""
+    (path,) = [path for path in NOTEBOOKS if number(path) == lesson]
+    found = set()
+    for item in re.findall(r"\s*([^()]*?) \(\d+\),?", items):
+        kind = re.match(r"exercise|\d+|\w+", item.removeprefix("part of "))[0]
+        with_it = re.search(r" with (\d+) and (\d+)$", item)
+        for heading in (each.heading for each in sections(path)):
+            named = any(re.match(rf"{each}\b", heading) for each in (kind, *(with_it.groups() if with_it else ())))
+            if kind == "all" or named or (kind == "exercise" and "Exercise" in heading):
+                found.add(heading)
+    return found
+
+
+def plans():
+    """(title, lessons of its rows → titles of sections, the commands below it) for each plan."""
+    text = GUIDE.read_text(encoding="utf-8")
+    for plan in re.findall(r"^### (.*?)(?=^##)", text[: text.index("## In the room")] + "##", re.M | re.S):
+        taken = {}
+        rows = re.findall(r"^\|(?: [\d:]+ \|)+ (\d\d[a-d]?: .*)\|$", plan, re.M)
+        for row in rows:
+            cells = row.split(" | ")[:2]  # the last of a session is homework
+            for lesson in (
+                each for cell in cells for each in cell.strip().split("; ") if re.match(r"\d\d[a-d]?: ", each)
+            ):
+                name, _, items = lesson.partition(": ")
+                taken.setdefault(name, set()).update(titles_of(name, items))
+        yield (
+            plan.splitlines()[0],
+            taken,
+            re.findall(r"^python3 workshop.py present (\w+)(?: --sections (\S+))?$", plan, re.M),
+        )
+
+
+def test_the_commands_below_a_plan_show_what_it_takes():
+    met = list(plans())
+    assert len(met) == 3
+    for title, taken, commands in met:
+        shown = {}
+        for name, wanted in commands:
+            (path,) = [path for path in NOTEBOOKS if number(path) == name]
+            notebook = parts.read(path)
+            of = parts.titles(notebook)
+            found = {of[place] for place in parts.shown(notebook, wanted or None)} - {None}
+            shown.setdefault(name, set()).update(found)
+        assert taken.keys() == shown.keys(), title
+        for name, sections_taken in taken.items():
+            extra = {each for each in shown[name] - sections_taken if "Exercise" not in each and each != "Glossary"}
+            assert (sections_taken - shown[name], extra) == (set(), set()), f"{title}, {name}"

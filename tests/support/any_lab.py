@@ -6,7 +6,7 @@ has these tests by naming the two classes. `both_ends` and `random_moves` serve 
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import ipywidgets
 import pytest
@@ -138,7 +138,7 @@ def press_twenty_times(page: NotebookPage, slider: str) -> None:
         page.page.keyboard.press("ArrowRight")
 
 
-def random_moves(page: NotebookPage, case: Case, twin, moves: int) -> None:
+def random_moves(page: NotebookPage, case: Case, twin, moves: int, keys: Sequence[str] = KEYS) -> None:
     """Any control, any key; now and then, and at last, the picture must be that of the controls' values."""
     draw = random.Random(0)
     seen, moved = set(), 0
@@ -147,7 +147,7 @@ def random_moves(page: NotebookPage, case: Case, twin, moves: int) -> None:
         each, patience = control(page, role, name), {"timeout": 3_000}
         with contextlib.suppress(TimeoutError):  # an earlier choice may just have taken this control away
             if role == "slider":
-                each.press(draw.choice(KEYS), **patience)
+                each.press(draw.choice(keys), **patience)
             elif role == "checkbox":
                 each.click(**patience)
             else:

@@ -468,6 +468,11 @@ def test_arguments_and_exit_code_are_passed_on(ready, words, name, arguments):
     assert (ran.handed.name, ran.handed.arguments, ran.code) == (name, arguments, 7)
 
 
+@by_pip_only
+def test_the_path_of_a_notebook_means_the_same_after_the_launcher_has_gone_to_its_folder(ready):
+    assert start(ready, "present", "mine.ipynb").handed.arguments == [str(ready / "mine.ipynb")]
+
+
 def test_help_is_short_and_needs_no_environment(tmp_path):
     copy = write_copy(tmp_path / "copy")
     for words in ((), ("--help",), ("lab", "--help"), ("lab", "02", "-h"), ("present", "--help")):

@@ -5,7 +5,18 @@ import re
 import pytest
 
 from tools import notebooks
-from tools.notebooks import UnknownLesson, find, find_all, has_tag, is_note, is_question, is_still, number_of
+from tools.notebooks import (
+    UnknownLesson,
+    find,
+    find_all,
+    find_any,
+    has_tag,
+    is_note,
+    is_question,
+    is_still,
+    name_of,
+    number_of,
+)
 
 NUMBERS = ["00", "01", "02a", "02b", "10"]
 
@@ -111,3 +122,22 @@ def test_no_tool_reads_a_role_from_prose_or_markup():
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"\*\*Predict|[\"']Predict\b|What you saw|WidgetCheck", text), path
         assert path.name == "notebooks.py" or "lab-still" not in text, path  # for style alone, in deck.css
+
+
+def test_a_path_means_any_notebook(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert find_any(["notes.ipynb", "02b"], folder) == [
+        folder / "02b-a-lesson.ipynb",
+        (folder / "notes.ipynb").resolve(),
+    ]
+    assert find_any(["notes.ipynb"], folder / "empty") == [(folder / "notes.ipynb").resolve()]
+    assert len(find_any([], folder)) == len(NUMBERS)
+    with pytest.raises(UnknownLesson, match=r"there is no file .*gone\.ipynb"):
+        find_any(["gone.ipynb"], folder)
+    with pytest.raises(UnknownLesson, match="no notebook `notes`"):
+        find_any(["notes"], folder)
+
+
+def test_a_command_calls_a_lesson_by_its_number_and_another_notebook_by_its_file(folder):
+    assert name_of(folder / "02b-a-lesson.ipynb") == "02b"
+    assert name_of(folder / "notes.ipynb") == "notes.ipynb"

@@ -10,5 +10,6 @@ server         its server: one kernel, one page
 voila_parts    what it takes from Voilà and jupyter_server
 live_page      its page, with a place for every widget
 
-needed_cells   which cells run so that the labs do; for both kinds of decks
+parts          which sections a deck shows; for both kinds of decks, and so is
+needed_cells   which cells run so that the labs do
 """

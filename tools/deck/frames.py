@@ -4,7 +4,7 @@ import base64
 import html
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import redirect_stdout
 from functools import partial
 
@@ -20,21 +20,25 @@ MOST = 24  # pictures of a lab; one takes 0.3 s and about 75 kB, tuning a race b
 State = tuple[str, Callable[[], object]]  # what the slider says, and what brings the lab there
 
 
-def with_frames(notebook: NotebookNode, live: str) -> NotebookNode:
+def with_frames(
+    notebook: NotebookNode, live: str, *, paper: str = "", among: Collection[int] | None = None
+) -> NotebookNode:
     """Let the labs of a notebook move without a kernel; `live` says how to run them with one. Changes `notebook`.
+
+    paper   what stands below the picture in place of `live` where nothing moves
+    among   the places of the cells that are shown, if not all: others keep their stored picture
 
     Raises ValueError with the id of the cell for a lab that cannot be made here: its cell, or one it builds on, fails.
     """
     for place, cell in enumerate(notebook.cells):
         still = next(filter(is_still, cell.get("outputs", [])), None)
-        if not still:
+        if not still or (among is not None and place not in among):
             continue
         lab = _made_by(notebook.cells[: place + 1])
         goals = lab.goals.listed()  # before the pictures: a lab that makes them reaches some
         shown = _slider_html(cell.id, *frames(lab))
-        still.data["text/html"] = (
-            f'{shown}<div class="deck-goals">{goals}</div><p class="deck-live">{html.escape(live)}</p>'
-        )
+        told = f'<p class="deck-live">{html.escape(live)}</p><p class="deck-live deck-paper">{html.escape(paper)}</p>'
+        still.data["text/html"] = f'{shown}<div class="deck-goals">{goals}</div>{told}'
         cell.outputs = [still]  # the other output says to run the notebook
     return notebook
 

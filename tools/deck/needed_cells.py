@@ -17,7 +17,8 @@ from nbformat import NotebookNode
 
 from tools.notebooks import has_tag
 
-RUN_LIVE = ("setup", "lab", "live", "nbval-ignore-output")  # the last: what is stored tells of its author's machine
+RUN_AGAIN = ("setup", "lab", "live")  # after the kernel has died
+RUN_LIVE = (*RUN_AGAIN, "nbval-ignore-output")  # the last: what is stored tells of its author's machine
 GIVEN = {*dir(builtins), "__name__", "__class__", "display", "get_ipython"}
 
 
@@ -33,15 +34,20 @@ class Names(NamedTuple):
     called: frozenset[str]  # its functions and classes read them: a function does so whenever it is called
 
 
-def live_cells(notebook: NotebookNode) -> list[int]:
+def live_cells(
+    notebook: NotebookNode, tags: Iterable[str] = RUN_LIVE, *, among: Iterable[int] | None = None
+) -> list[int]:
     """Places of the cells that a live deck runs: set-up, labs, what varies from machine to machine, and their needs.
+
+    tags    which cells, if not all of these
+    among   the places that the deck shows, if not all; what is needed may stand elsewhere
 
     Raises MissingName when no cell binds a name that one of them needs, SyntaxError for a cell that is no Python.
     """
     roots = [
         place
         for place, cell in enumerate(notebook.cells)
-        if cell.cell_type == "code" and any(has_tag(cell, tag) for tag in RUN_LIVE)
+        if cell.cell_type == "code" and (among is None or place in among) and any(has_tag(cell, tag) for tag in tags)
     ]
     return needed_cells(notebook.cells, roots)
 

@@ -155,7 +155,8 @@ def style() -> str:
 @cache
 def script() -> str:
     """All script of a deck: reveal.js, its speaker view, and ours, safe inside of a <script>."""
-    scripts = [REVEAL / "reveal.js", REVEAL / "plugin" / "notes.js", TEMPLATES / "deck" / "deck.js"]
+    ours = [TEMPLATES / "deck" / name for name in ("keys.js", "deck.js")]
+    scripts = [REVEAL / "reveal.js", REVEAL / "plugin" / "notes.js", *ours]
     code = "\n".join(path.read_text(encoding="utf-8") for path in scripts)
     return re.sub(r"</(?=script)", r"<\\/", code, flags=re.IGNORECASE)  # it would end the page's own script
 
@@ -176,7 +177,7 @@ def _font(path: Path) -> str:
 def with_pictures(markup: str, folder: Path) -> str:
     """The HTML with the files that its pictures name inside; their names start from `folder`, the notebook's.
 
-    Raises OSError for a picture that is not there or lies outside the workshop's folder, the one above `folder`.
+    Raises OSError for a picture that is not there or lies outside the workshop's folder, as `inside` does.
     """
 
     def embedded(found: re.Match) -> str:
@@ -187,8 +188,12 @@ def with_pictures(markup: str, folder: Path) -> str:
 
 
 def inside(src: str, folder: Path) -> Path:
-    """The file that a picture's `src` names. A deck is handed on, so it takes nothing but the workshop's own."""
-    path, workshop = (folder / unquote(src)).resolve(), folder.resolve().parent
+    """The file that a picture's `src` names. A deck is handed on, so it takes nothing but the workshop's own.
+
+    That is the folder above the lessons or the copies; of a notebook that lies elsewhere, its own folder.
+    """
+    path, here = (folder / unquote(src)).resolve(), folder.resolve()
+    workshop = here.parent if here.name == "notebooks" or here.parent == ROOT else here
     if not path.is_relative_to(workshop):
         raise PermissionError(f"the picture {src} lies outside {workshop}: a deck takes only what is inside")
     return path

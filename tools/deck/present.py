@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import copy
 import html
 import os
 import shutil
@@ -16,11 +17,11 @@ import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.notebooks import UnknownLesson, find
+from tools.notebooks import UnknownLesson, find_any
 
 ROOT = Path(__file__).resolve().parents[2]
 PORT = 8866  # Voilà's; when it is taken, any free one
-HELP = "s: notes · o: overview · f: full screen · ?: all keys · Esc leaves a slider · Ctrl-C here ends the deck"
+HELP = "s: notes · o: overview · f: full screen · ?: all keys · Ctrl-C here ends the deck"
 
 
 class Trouble(Exception):
@@ -72,26 +73,34 @@ def opening_file(address: str, folder: Path) -> Iterator[Path]:
         shutil.rmtree(private, ignore_errors=True)
 
 
-async def present(path: Path, listening: socket.socket, *, ip: str, run_all: bool, browser: bool, began: float) -> None:
+async def present(
+    path: Path,
+    listening: socket.socket,
+    *,
+    ip: str,
+    run_all: bool,
+    browser: bool,
+    began: float,
+    shared: bool = False,
+    sections: str | None = None,
+) -> None:
     """Serve the deck until the task is cancelled. Raises Trouble when a cell fails or the kernel does not start."""
     try:
-        import nbformat
-
-        from tools.deck.live_page import live_page
-        from tools.deck.needed_cells import MissingName, live_cells
+        from tools.deck import parts
+        from tools.deck.needed_cells import MissingName
         from tools.deck.page import deck_resources
         from tools.deck.server import Deck, DeckError, DeckServer
     except ModuleNotFoundError as error:
         raise Trouble(f"{error.name} is missing: `python3 workshop.py present` installs what is needed") from None
-    notebook = nbformat.read(path, as_version=4)
-    if run_all:
-        cells = [place for place, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-    else:
-        try:
-            cells = live_cells(notebook)
-        except (MissingName, SyntaxError) as error:
-            raise Trouble(f"{path.name}: {error}; --run-all runs every cell") from None
-    deck = Deck(title=path.stem)
+    try:
+        notebook = parts.read(path)
+        places = parts.shown(notebook, sections)
+        cells, again = parts.to_run(notebook, places, every=run_all)
+    except (MissingName, SyntaxError) as error:
+        raise Trouble(f"{path.name}: {error}; --run-all runs every cell") from None
+    except ValueError as error:
+        raise Trouble(str(error)) from None
+    deck = Deck(title=path.stem, shared=shared)
     server = DeckServer(deck, path.parent, ip=ip)
     at_the_end = contextlib.ExitStack()
     try:
@@ -99,22 +108,37 @@ async def present(path: Path, listening: socket.socket, *, ip: str, run_all: boo
         address = f"http://{reach(ip)}:{server.port}/?token={server.token}"
         say(f"The slides open in your browser; if they do not, open\n\n    {address}\n")
         if browser:
-            file = at_the_end.enter_context(opening_file(address, path.parents[1] / "build"))
+            file = at_the_end.enter_context(opening_file(address, ROOT / "build"))
             threading.Thread(target=webbrowser.open, args=(file.as_uri(),), daemon=True).start()
         resources = asyncio.create_task(asyncio.to_thread(deck_resources, notebook))  # while the kernel starts
-        config = await server.run(notebook, cells, said=say)
-        deck.done, deck.doing = deck.total, "drawing the slides"
-        say("Drawing the slides")
-        deck.html = await asyncio.to_thread(live_page, notebook, path.parent, await resources | {"live": config})
+        await show(server, notebook, cells, places, path.parent, resources)
         say(f"Ready after {time.monotonic() - began:.1f} s.\n{HELP}")
-        await server.kernel_ends()
-        say("The kernel has died: the slides stay, the labs stand still. Ctrl-C, then present again.")
-        await asyncio.Event().wait()
+        while True:
+            await server.until_restart(said=say)
+            try:
+                await show(server, notebook, again, places, path.parent, resources)
+                say("The labs move again.")
+            except DeckError as error:
+                deck.kernel, deck.doing = "failed", str(error).splitlines()[0]
+                say(f"{deck.doing}. R on the slides tries once more.")
     except DeckError as error:
         raise Trouble(f"{path.name}: {str(error).splitlines()[0]}") from None
     finally:
         at_the_end.close()
         await server.close()
+
+
+async def show(server, notebook, cells: list[int], places: list[int], folder: Path, resources: asyncio.Task) -> None:
+    """Run the cells in a new kernel and serve the deck of the cells at `places`. Raises DeckError."""
+    from tools.deck.live_page import live_page
+
+    deck, config = server.deck, await server.run(notebook, cells, said=say)
+    deck.done, deck.doing = deck.total, "drawing the slides"
+    say("Drawing the slides")
+    page = copy.deepcopy(notebook)  # which is drawn once more when the kernel has died
+    page.cells = [page.cells[place] for place in places]
+    deck.html = await asyncio.to_thread(live_page, page, folder, await resources | {"live": config})
+    deck.kernel = "alive"
 
 
 def say(text: str) -> None:
@@ -126,21 +150,23 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
     """Present until Ctrl-C: exit code 0; 2 when there is nothing to present, with one line that says why."""
     began = time.monotonic()
     parser = argparse.ArgumentParser(prog="workshop.py present", description=(__doc__ or "").partition(":")[0])
-    parser.add_argument("number", help="of a notebook, such as 1, 01 or 02a")
+    parser.add_argument("number", help="of a notebook, such as 1, 01 or 02a; or the path of any notebook")
+    parser.add_argument("--sections", help="only these, by number or first words: 1,4,bug-clinic")
     parser.add_argument("--run-all", action="store_true", help="run every cell first, not only labs and what they need")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     parser.add_argument("--port", type=int, help=f"to listen on, instead of {PORT} or a free one")
     parser.add_argument("--ip", default="127.0.0.1", help="address to listen on; 0.0.0.0 lets in whoever has the token")
+    parser.add_argument("--shared", action="store_true", help="every page of it moves the labs, not only the first")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started this in the background
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     browser = not options.no_browser
     try:
-        path = find(options.number, root / "notebooks")
+        path = find_any([options.number], root / "notebooks")[0]
         say(f"Preparing {path.stem}")
-        how = {"ip": options.ip, "run_all": options.run_all, "browser": browser, "began": began}
+        how = {"ip": options.ip, "run_all": options.run_all, "shared": options.shared}
         with open_port(options.port, options.ip) as listening:
-            asyncio.run(present(path, listening, **how))
+            asyncio.run(present(path, listening, **how, sections=options.sections, browser=browser, began=began))
     except (Trouble, UnknownLesson, OSError) as trouble:
         print(f"workshop: {trouble}", file=sys.stderr)
         return 2

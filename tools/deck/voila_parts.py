@@ -5,6 +5,7 @@ way to run code or to end the kernel. tests/tools/deck/test_voila_parts.py says 
 """
 
 import asyncio
+import json
 import logging
 import secrets
 import shutil
@@ -18,6 +19,7 @@ import tornado.web
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import FileFindHandler, JupyterHandler
+from jupyter_server.services.kernels.connection.base import deserialize_binary_message, deserialize_msg_from_ws_v1
 from jupyter_server.services.kernels.handlers import KernelHandler
 from tornado.httpserver import HTTPServer
 from tornado.websocket import WebSocketClosedError
@@ -60,7 +62,8 @@ class WidgetServer(Voila):
     def listen(self, listening: socket.socket, pages: list[tuple], **settings) -> None:
         """Answer from now on what comes to this socket; the attribute `port` names its port.
 
-        The (pattern, handler) `pages` are served too, and find `settings` in theirs.
+        The (pattern, handler) `pages` are served too, and find `settings` in theirs. One of them, `may_move`, is called
+        with the name of a page's user: whether what it sends may move the widgets.
         """
         settings |= self.init_settings()
         settings["allow_remote_access"] = self.ip not in ("127.0.0.1", "localhost", "::1")
@@ -83,7 +86,9 @@ class WidgetServer(Voila):
         ]
 
     async def start_kernel(self) -> AsyncKernelManager:
-        """Start the one kernel. Raises what its provisioner raises."""
+        """Start the one kernel; one that was there before ends. Raises what its provisioner raises."""
+        if self.kernel_id in self.kernel_manager:
+            await self.kernel_manager.shutdown_kernel(self.kernel_id, now=True)
         self.kernel_id = await self.kernel_manager.start_kernel(kernel_name="python3", stderr=subprocess.DEVNULL)
         return self.kernel_manager.get_kernel(self.kernel_id)
 
@@ -94,10 +99,9 @@ class WidgetServer(Voila):
         )
         return config | {"kernelId": self.kernel_id}
 
-    async def kernel_ends(self) -> None:
-        """Wait until the kernel is dead, which it should never be."""
-        while await self.kernel_manager.get_kernel(self.kernel_id).is_alive():
-            await asyncio.sleep(1)
+    async def is_alive(self) -> bool:
+        """Whether the kernel's process runs."""
+        return await self.kernel_manager.get_kernel(self.kernel_id).is_alive()
 
     async def close(self) -> None:
         """End the kernel and listen no more."""
@@ -129,8 +133,27 @@ class KernelModel(Plain, KernelHandler):
         raise tornado.web.HTTPError(405, "Ctrl-C in the terminal ends the deck.")
 
 
+def looks_only(message: str | bytes, protocol: str | None) -> bool:
+    """Whether a page's message to the kernel asks how the widgets are, and changes none of them."""
+    if protocol:
+        _, (header, _, _, content, *_) = deserialize_msg_from_ws_v1(message)
+        kind, content = json.loads(header)["msg_type"], json.loads(content)
+    else:
+        told = deserialize_binary_message(message) if isinstance(message, bytes) else json.loads(message)
+        kind, content = told["header"]["msg_type"], told["content"]
+    if kind == "comm_open":
+        return content["target_name"] == "jupyter.widget.control"
+    if kind == "comm_msg":
+        return content["data"].get("method") in ("request_state", "request_states")
+    return kind in ("kernel_info_request", "comm_info_request")
+
+
 class Channels(Plain, VoilaKernelWebsocketHandler):
-    """The way to the kernel, for widgets only: it passes MESSAGES and no others."""
+    """The way to the kernel, for widgets only: it passes MESSAGES, and of who may not move them what looks only."""
+
+    def on_message(self, ws_message: str | bytes) -> None:
+        if self.settings["may_move"](self.current_user.username) or looks_only(ws_message, self.selected_subprotocol):
+            super().on_message(ws_message)
 
     def write_message(self, message, binary: bool = False):
         # Voilà reads every binary message as one of protocol v1. To a page that asked for no protocol Jupyter sends the

@@ -98,7 +98,7 @@ function render({ model, el }) {
     notice.className = "workshop-notice";
     notice.setAttribute("role", "alert");
     notice.textContent = "The kernel of this lab has ended, and its sliders answer no more: " +
-      (lab.closest(".deck-widget") ? "present these slides again." : "run this cell again.");
+      (lab.closest(".deck-widget") ? "the presenter starts it again by the key R." : "run this cell again.");
     lab.prepend(notice);
   };
   // A goal counts where the sliders come to rest, not where a drag or a held key leads through.

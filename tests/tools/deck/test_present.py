@@ -32,9 +32,9 @@ from tests.support.any_lab import at_one_end, random_moves
 from tests.support.axe import findings
 from tests.support.jupyter_page import ROOT, NotebookPage
 from tests.support.lab_pictures import CASES
-from tools.deck import present
+from tools.deck import present, server
 from tools.deck.needed_cells import needed_cells
-from tools.deck.server import DeckServer
+from tools.deck.server import DeckError, DeckServer
 from tools.deck.voila_parts import Channels
 from tools.notebooks import has_tag
 
@@ -154,6 +154,11 @@ def with_all_labs(root: Path) -> Path:
     return path
 
 
+# A page's sockets, so that a test can cut them.
+KEPT = """window.sockets = [];
+window.WebSocket = class extends WebSocket { constructor(...how) { super(...how); sockets.push(this); } };"""
+
+
 @pytest.fixture(scope="module")
 def deck(browser, tmp_path_factory) -> Iterator[Deck]:
     opened = tmp_path_factory.mktemp("browser") / "opened"
@@ -162,6 +167,7 @@ def deck(browser, tmp_path_factory) -> Iterator[Deck]:
     began = time.monotonic()
     with presenting(path.name[:2], root=path.parents[1], BROWSER=default_browser) as (process, address):
         context = browser.new_context(viewport={"width": 1280, "height": 720})
+        context.add_init_script(KEPT)
         while not opened.exists() or not opened.read_text():
             assert time.monotonic() - began < LIMIT and process.poll() is None
             time.sleep(0.1)
@@ -246,7 +252,7 @@ def test_a_lab_stands_both_ends_and_random_moves(deck):
     page, case, twin = deck.show_lab("01"), LABS["01"], twin_of("01")
     for end in ("Home", "End"):
         at_one_end(page, case, twin, end)
-    random_moves(page, case, twin, MOVES)
+    random_moves(page, case, twin, MOVES, KEYS)
 
 
 def test_the_page_stays_connected(deck):
@@ -258,17 +264,44 @@ def test_the_page_stays_connected(deck):
     assert deck.errors == []
 
 
-def test_a_reload_shows_the_lab_as_it_was_left(deck):
-    """The kernel goes on."""
+def test_a_page_that_was_cut_off_loads_anew_and_shows_the_lab_as_it_was_left(deck):
+    """The kernel goes on; a slider moved meanwhile would say what its picture does not show."""
     case, twin = LABS["01"], twin_of("01")
-    deck.page.reload()
+    deck.show_lab("01")
+    here = deck.at()
+    with deck.page.expect_navigation(timeout=180_000):
+        deck.page.evaluate("sockets.forEach((each) => each.close())")
     deck.page.wait_for_selector("html.deck-ready", state="attached", timeout=180_000)
+    assert deck.at() == here
+    deck.errors = [each for each in deck.errors if not each.startswith("Connection lost")]
     page = deck.show_lab("01")
     expect(page.plot).to_have_attribute("aria-label", twin.plot.frame["alt"], timeout=90_000)
     expect(page.handle(case.slider)).to_be_visible(timeout=180_000)
     page.handle(case.slider).press("Home")
     page.handle(case.slider).press("ArrowRight")
     case.agrees(page, twin)
+
+
+CONTROLS = (".noUi-handle", "button", "select", "input[type=checkbox]")
+
+
+def test_a_clicker_turns_the_page_whatever_has_the_focus(deck):
+    page = deck.page
+    numbers = page.locator("section.present:not(.stack) .widget-readout").all_inner_texts
+    met = set()
+    for number in LABS:
+        deck.show_lab(number)
+        here, before = deck.at(), numbers()
+        for kind in CONTROLS:
+            control = page.locator(f"section.present:not(.stack) .workshop-lab :is({kind}):not(:disabled):visible")
+            if control.count():
+                met.add(kind)
+                control.first.focus()
+                page.keyboard.press("PageUp")
+                assert deck.at() != here
+                page.keyboard.press("PageDown")
+                assert deck.at() == here and numbers() == before
+    assert met == {*CONTROLS}
 
 
 # Parts of a lab that lie over one another, stand out of the slide, or have words under 18 px at 1280 × 720; a picture
@@ -376,6 +409,7 @@ ASK = """kernel => new Promise(done => {
       send("interrupt_request", {}, channel);
       send("debug_request", { seq: 1, type: "request", command: "debugInfo" }, channel);
     }
+    send("comm_msg", { comm_id: "of no widget", data: { method: "update", state: {} } }); // as a slider that was moved
     send("kernel_info_request", {});
   };
   socket.onmessage = (event) => {
@@ -412,9 +446,9 @@ def test_a_holder_of_the_token_cannot_end_the_kernel(deck):
     answered = page.evaluate(ASK, kernel)
     page.close()
     assert found.pop("GET ") == [200, 200]
-    assert found.pop("DELETE ") == [403, 405]  # with the cookie alone it is refused even before
+    assert found.pop("DELETE ") == [405, 405]
     assert found and all(set(codes) <= {403, 404, 405} for codes in found.values()), found
-    assert "kernel_info_request" in answered
+    assert {"kernel_info_request", "comm_msg"} <= {*answered}
     assert not {"execute_request", "shutdown_request", "interrupt_request", "debug_request"} & {*answered}
     (kernel_process,) = psutil.Process(deck.process.pid).children()
     assert kernel_process.is_running() and kernel_process.status() != psutil.STATUS_ZOMBIE
@@ -429,12 +463,111 @@ def test_the_token_is_needed_and_code_cannot_be_sent(deck):
         assert status == 403 and "slides" not in body
         assert get(f"{host}{path}?{token}x")[0] == 403
     # What a page may send to the kernel is what widgets need; a request to run code gets no answer. Meanwhile the lab
-    # sends its pictures to this page as well, which has asked for no protocol.
-    lab = deck.show_lab("01")
+    # sends its pictures to that page as well, which has asked for no protocol.
+    lab, page = deck.show_lab("01"), deck.context.new_page()  # the deck's own would load anew when its socket is closed
+    page.goto(f"{host}progress")
     for key in ("Home", "End"):
         lab.handle(LABS["01"].slider).press(key)
-    answered = deck.page.evaluate(ASK, kernel)
+    answered = page.evaluate(ASK, kernel)
+    page.close()
     assert "kernel_info_request" in answered and "execute_request" not in answered
+
+
+def test_a_second_holder_of_the_address_looks_on_unless_the_first_one_shares(deck, browser):
+    kernel = json.loads(deck.page.locator("#jupyter-config-data").text_content())["kernelId"]
+    notice, host = deck.page.locator("#deck-notice"), deck.address.partition("?")[0]
+    with contextlib.closing(browser.new_context()) as context:
+        page = context.new_page()
+        page.goto(deck.address.replace("?", "progress?"))  # without the slides, which another test looks at
+
+        def answered() -> set[str]:
+            return {"kernel_info_request", "comm_msg"} & {*page.evaluate(ASK, kernel)}
+
+        def asks(what: str) -> int:
+            xsrf = "document.cookie.match(/_xsrf=([^;]*)/)?.[1] ?? ''"
+            call = f"fetch('{host}{what}', {{ method: 'POST', headers: {{ 'X-XSRFToken': {xsrf} }} }})"
+            return page.evaluate(f"fetch('{host}').then(() => {call}).then((answer) => answer.status)")
+
+        assert answered() == {"kernel_info_request"}
+        assert (asks("share"), asks("restart")) == (403, 403)
+        deck.page.keyboard.press("m")
+        expect(notice).to_contain_text("Everybody")
+        assert answered() == {"kernel_info_request", "comm_msg"}
+        deck.page.keyboard.press("m")
+        expect(notice).to_contain_text("Only this browser")
+        assert answered() == {"kernel_info_request"}
+
+
+def test_a_lab_of_a_page_that_looks_on_does_not_move(deck):
+    lab, slider, keys = deck.show_lab("01"), LABS["01"].slider, deck.page.keyboard
+    before, notice = lab.readout(slider).inner_text(), deck.page.locator("#deck-notice")
+
+    def looks_on(route):
+        route.fulfill(json=route.fetch().json() | {"leads": False, "moves": False})
+
+    deck.page.route("**/progress", looks_on)
+    expect(deck.page.locator("html.deck-looks-on")).to_be_attached()
+    box = lab.handle(slider).bounding_box()
+    deck.page.mouse.click(box["x"] + 60, box["y"] + box["height"] / 2)  # on the track
+    expect(notice).to_contain_text("looks on")
+    lab.handle(slider).focus()
+    assert deck.page.evaluate("document.activeElement === document.body")
+    assert lab.readout(slider).inner_text() == before
+    keys.press("r")
+    assert not deck.page.locator("#deck-restart").is_visible()
+    deck.page.unroute("**/progress")
+    expect(notice).to_contain_text("you may move")
+    keys.press("PageDown")
+    expect(notice).to_be_hidden()
+
+
+def test_a_kernel_that_did_not_start_again_is_told_on_the_slide(deck):
+    def failed(route):
+        route.fulfill(json=route.fetch().json() | {"kernel": "failed", "doing": "the cell setup failed"})
+
+    notice = deck.page.locator("#deck-notice")
+    deck.page.route("**/progress", failed)
+    expect(notice).to_have_text("The labs stand still: the cell setup failed. Press R to start it again.")
+    deck.page.unroute("**/progress")
+    expect(notice).to_be_hidden()
+
+
+def test_a_lost_network_is_told_until_it_is_back(deck):
+    deck.show_lab("01")
+    here, notice = deck.at(), deck.page.locator("#deck-notice")
+    deck.context.set_offline(True)
+    expect(notice).to_contain_text("Is the network there?")
+    deck.page.keyboard.press("PageDown")
+    assert deck.at() != here
+    expect(notice).to_be_visible()
+    deck.context.set_offline(False)
+    expect(notice).to_be_hidden()
+    assert all("ERR_INTERNET_DISCONNECTED" in each for each in deck.errors)
+    deck.errors.clear()
+
+
+def test_a_dead_kernel_is_told_and_a_key_starts_it_again(deck):
+    lab, case, page = deck.show_lab("01"), LABS["01"], deck.page
+    here, notice, dialog = deck.at(), page.locator("#deck-notice"), page.locator("#deck-restart")
+    (kernel,) = psutil.Process(deck.process.pid).children()
+    kernel.kill()
+    expect(notice).to_contain_text("The kernel has died, and the labs stand still. Press R")
+    lab.handle(case.slider).focus()
+    assert page.evaluate("document.activeElement === document.body")
+    page.keyboard.press("r")
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    page.keyboard.press("r")
+    with page.expect_navigation(timeout=LIMIT * 1000):
+        page.keyboard.press("Enter")
+        expect(notice).to_contain_text("running the cell", timeout=90_000)
+    page.wait_for_selector("html.deck-ready", state="attached", timeout=LIMIT * 1000)
+    assert deck.at() == here
+    expect(lab.handle(case.slider)).to_be_visible(timeout=180_000)
+    lab.handle(case.slider).press("End")
+    case.agrees(lab, twin_of("01"))
+    expect(notice).to_be_hidden()
 
 
 def test_ctrl_c_ends_it_and_nothing_is_left(deck):
@@ -447,7 +580,8 @@ def test_ctrl_c_ends_it_and_nothing_is_left(deck):
     said = deck.process.communicate(timeout=30)[0]
     assert deck.process.returncode == 0
     assert not deck.opened.parent.exists()
-    assert "Ready after" in said and said.endswith("The deck is closed.\n")
+    assert said.index("Ready after") < said.index("The kernel has died") < said.index("The labs move again.")
+    assert said.endswith("The deck is closed.\n")
     assert "Traceback" not in said and "WARNING" not in said
     assert not any(child.is_running() for child in children)
 
@@ -530,10 +664,10 @@ def ipv6():
         pytest.skip(f"no IPv6 on this machine: {reason}")
 
 
-async def presented(path: Path, ip: str = "127.0.0.1") -> None:
+async def presented(path: Path, ip: str = "127.0.0.1", **how: str) -> None:
     """What the command does, in this Python, which has imported it all."""
     with present.open_port(None, ip) as listening:
-        await present.present(path, listening, ip=ip, run_all=False, browser=False, began=0)
+        await present.present(path, listening, ip=ip, run_all=False, browser=False, began=0, **how)
 
 
 @pytest.fixture
@@ -560,6 +694,79 @@ def test_a_deck_on_ipv6_is_found_at_its_address(ipv6, tmp_path, monkeypatch, no_
             await deck
 
     run(visit())
+
+
+@pytest.fixture
+def nothing_runs(monkeypatch):
+    """Cells and page of each kernel that a deck starts, while nothing is run or drawn; it ends after the first one."""
+    started = []
+
+    async def runs(server, notebook, cells, **_):
+        started.append(SimpleNamespace(deck=server.deck, ran=[notebook.cells[place].id for place in cells]))
+        return {}
+
+    async def ends(*_, **__):
+        raise asyncio.CancelledError
+
+    def page(notebook, *_):
+        started[-1].shown = [cell.id for cell in notebook.cells]
+        return "a page"
+
+    monkeypatch.setattr(DeckServer, "run", runs)
+    monkeypatch.setattr(DeckServer, "until_restart", ends)
+    monkeypatch.setattr("tools.deck.page.deck_resources", lambda notebook: {})
+    monkeypatch.setattr("tools.deck.live_page.live_page", page)
+    return started
+
+
+def test_a_kernel_that_does_not_start_again_is_told_and_may_be_tried_once_more(tmp_path, monkeypatch, nothing_runs):
+    said, runs = [], DeckServer.run
+
+    async def fails_once(server, *how, **more):
+        config = await runs(server, *how, **more)
+        if len(nothing_runs) == 2:
+            raise DeckError("the cell lab failed\nin its second line")
+        return config
+
+    async def asked(server, **_):
+        if len(nothing_runs) == 3:
+            raise asyncio.CancelledError
+        if len(nothing_runs) == 2:
+            assert (server.deck.kernel, server.deck.doing) == ("failed", "the cell lab failed")
+
+    monkeypatch.setattr(present, "say", said.append)
+    monkeypatch.setattr(DeckServer, "run", fails_once)
+    monkeypatch.setattr(DeckServer, "until_restart", asked)
+    with pytest.raises(asyncio.CancelledError):
+        run(presented(lesson(tmp_path, "07-one.ipynb", "1")))
+    assert nothing_runs[0].deck.kernel == "alive"
+    assert said[-3:] == [
+        "the cell lab failed. R on the slides tries once more.",
+        "Drawing the slides",
+        "The labs move again.",
+    ]
+
+
+@pytest.mark.parametrize(("kernel", "asked"), [("starting", False), ("alive", True), ("dead", True), ("failed", True)])
+def test_a_kernel_that_starts_just_now_is_not_asked_for_twice(kernel, asked):
+    deck = server.Deck("a deck", kernel=kernel)
+    deck.restart()
+    assert deck.again.is_set() is asked
+
+
+def test_the_wanted_sections_are_shown_and_what_they_need_runs(tmp_path, nothing_runs):
+    path = lesson(tmp_path, "mine.ipynb", "1", "x = 1", "print(x)")  # of the set-up and two sections
+    notebook = nbformat.read(path, as_version=4)
+    for place, title in ((2, "## 1. One"), (4, "## 2. Two")):
+        notebook.cells.insert(place, nbformat.v4.new_markdown_cell(title, id=title[-3:].lower()))
+    nbformat.write(notebook, path)
+    with pytest.raises(asyncio.CancelledError):
+        run(presented(path, sections="2"))
+    (only,) = nothing_runs
+    assert only.shown == ["title", "cell-0", "two", "cell-2"]
+    assert only.ran == ["cell-0", "cell-1", "cell-2"]
+    with pytest.raises(present.Trouble, match=r"no section `3`; there are: 1\. One; 2\. Two"):
+        run(presented(path, sections="3"))
 
 
 def test_a_port_that_is_taken_is_noticed_on_ipv6_too(ipv6):

@@ -1,5 +1,6 @@
 """The offline decks: made from every notebook, opened from their files without network, measured and printed."""
 
+import contextlib
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from playwright.sync_api import Browser, Page
 from tests.support.axe import findings
 from tools import browser as browsers
 from tools.deck import frames, page, pdf, slides
-from tools.notebooks import has_tag
+from tools.notebooks import has_tag, is_note
 from utils import labs
 
 NOTEBOOKS = sorted(slides.NOTEBOOKS.glob("[0-9][0-9]*-*.ipynb"))
@@ -60,7 +61,7 @@ MEASURE = """() => {
     const code = [...slide.querySelectorAll(".deck-body .deck-code pre")];
     if (code.some((each) => parseFloat(getComputedStyle(each).fontSize) < 20)) complain("small code");
     if (code.reduce((sum, each) => sum + each.textContent.trimEnd().split("\\n").length, 0) > 14) complain("much code");
-    if (code.some((each) => /^ *(assert|(facts|claims)\\.)\\b/m.test(each.textContent))) complain("code tells the result");
+    if (code.some((each) => /^ *(assert|(facts|claims)\\.)\\b/m.test(each.textContent))) complain("told by code");
     for (const image of slide.querySelectorAll(".deck-figure img")) {
       const own = Math.min(1180, image.dataset.own, (456 * image.naturalWidth) / image.naturalHeight);
       if (box(image).width / k < 0.85 * own) complain("the figure is too small");
@@ -345,6 +346,72 @@ def test_the_lab_moves_without_a_kernel(deck):
     assert "python3 workshop.py present" in deck.page.locator(".slides .deck-live").first.inner_text()
 
 
+@pytest.fixture
+def slider(first):
+    """A lab's slider, dragged a little by the mouse; it gives its keys back when a test says so."""
+    first.slide(".deck-frames")
+    slider = first.page.locator("section.present:not(.stack) .deck-frames input")
+    first.page.evaluate("Keys.settings.hold = 1e9")
+    box = slider.bounding_box()
+    middle = box["y"] + box["height"] / 2
+    first.page.mouse.move(box["x"] + 5, middle)
+    first.page.mouse.down()
+    first.page.mouse.move(box["x"] + box["width"] - 5, middle)
+    first.page.mouse.up()
+    assert slider.evaluate("each => each === document.activeElement")
+    yield slider
+    first.page.evaluate("Keys.settings.hold = 3000")
+
+
+def test_a_slider_that_was_dragged_has_the_arrows_and_the_deck_all_other_keys(first, slider):
+    here, value, press = first.place(), slider.input_value(), first.page.keyboard.press
+    press("ArrowLeft")
+    assert first.place() == here and slider.input_value() != value
+    value = slider.input_value()
+    for key, back in (("PageUp", "PageDown"), ("Shift+Space", "Space"), ("p", "n")):
+        slider.focus()
+        press(key)
+        assert first.place() != here
+        press(back)
+        assert first.place() == here and slider.input_value() == value
+
+
+def test_a_slider_gives_the_arrows_back_after_a_while_and_at_a_click_elsewhere(first, slider):
+    here, press = first.place(), first.page.keyboard.press
+    first.page.evaluate("Keys.settings.hold = 0")
+    press("ArrowLeft")
+    first.page.wait_for_function("document.activeElement === document.body")
+    assert first.place() == here
+    press("ArrowLeft")
+    assert first.place() != here
+    press("PageDown")
+    first.page.evaluate("Keys.settings.hold = 1e9")
+    slider.focus()
+    first.page.mouse.click(640, 5)
+    press("ArrowLeft")
+    assert first.place() != here
+
+
+def test_a_text_that_one_types_has_all_keys_but_escape(first):
+    here, press = first.place(), first.page.keyboard.press
+    first.page.evaluate("Reveal.getCurrentSlide().append(document.createElement('textarea'))")
+    text = first.page.locator("section.present textarea")
+    text.focus()
+    for key in ("a", "PageDown", "Space", "ArrowLeft", "b"):
+        press(key)
+    assert first.place() == here and text.input_value() == "ab "
+    press("Escape")
+    press("PageDown")
+    assert first.place() != here
+    first.page.evaluate("document.querySelector('textarea').remove()")
+
+
+def test_the_speaker_views_keys_turn_the_page_beside_a_slider(first, slider):
+    here = first.place()
+    first.page.evaluate("Reveal.triggerKey(37)")  # ArrowLeft
+    assert first.place() != here
+
+
 # Frames come late on a busy machine.
 LATE = """{
   const frame = window.requestAnimationFrame.bind(window);
@@ -357,6 +424,9 @@ def test_a_deck_for_paper_is_ready_when_all_its_pages_are(first, browser):
     page.add_init_script(LATE)
     pdf.open_deck(page, first.file, "?print-pdf")
     assert page.locator(".pdf-page").count() == first.page.evaluate("Reveal.getTotalSlides()")
+    lab = page.locator(".deck-lab").first
+    assert not lab.locator("input").is_visible() and not re.search("choose|move", lab.inner_text())
+    assert lab.locator("output").inner_text() and "python3 workshop.py lab 00" in lab.inner_text()
     page.close()
 
 
@@ -366,6 +436,66 @@ def test_the_pdf_has_a_page_for_every_slide(decks, number, browser):
     printed = pdf.print_pdf(browser, deck.file)
     pages = re.findall(rb"/Type\s*/Page\b", printed.read_bytes())
     assert len(pages) == deck.page.evaluate("Reveal.getTotalSlides()")
+
+
+def test_a_hand_out_has_the_questions_and_no_answer(decks, browser):
+    deck, page = decks("02a"), browser.new_page(viewport={"width": 1280, "height": 720})
+    pdf.open_deck(page, deck.file, "?handout")
+
+    def texts(selector, page=page):
+        return page.locator(f".slides {selector}").all_text_contents()
+
+    for kept_there in (".deck-predict", ".deck-summary"):
+        assert texts(kept_there) == texts(kept_there, deck.page) != []
+    assert texts(".deck-saw") == texts(".deck-body-of") == []
+    assert texts(".deck-saw", deck.page) and texts(".deck-body-of", deck.page)
+
+    def plain(text):
+        return re.sub(r"\W+", "", text)
+
+    said = plain(" ".join(texts(".deck-body")))
+    given = plain(" ".join(texts(":is(.deck-predict, .deck-code)")))  # a table of predictions repeats the questions
+    asked, told = False, []  # verdicts, results, what was seen
+    for cell in deck.notebook.cells:
+        asked |= has_tag(cell, "predict")
+        lines = cell.source.split("\n") if has_tag(cell, "reveal") and cell.cell_type == "markdown" else []
+        for output in cell.get("outputs", []):
+            role = output.get("metadata", {}).get("workshop", {}).get("role")
+            if role == "result" or (asked and not role):
+                lines += output.get("data", {}).get("text/markdown", output.get("text", "")).split("\n")
+        told += [line for line in map(plain, lines) if len(line) > 30 and line not in given]
+    assert len(told) > 20 and [line for line in told if line in said] == []
+    assert page.evaluate("Reveal.getTotalSlides()") < deck.page.evaluate("Reveal.getTotalSlides()")
+    assert texts(".deck-block.deck-code") != []  # what a class would have to type stays
+    page.close()
+
+
+def test_a_hand_out_is_printed_beside_the_deck(tmp_path, monkeypatch):
+    a_notebook(tmp_path, ("markdown", "slide", "# A title"))
+    visited = []
+
+    class Printer:
+        def new_page(self, **_):
+            return self
+
+        def goto(self, address):
+            visited.append(address.partition("?")[2])
+
+        def wait_for_selector(self, *_, **__): ...
+
+        def close(self): ...
+
+        def pdf(self, *, path, **_):
+            path.write_bytes(b"a PDF")
+
+    monkeypatch.setattr(browsers, "browser", lambda path: contextlib.nullcontext(Printer()))
+    write = partial(slides.main, notebooks=tmp_path / "notebooks", slides=tmp_path)
+    assert write([]) == 0 and visited == ["print-pdf"]
+    assert {path.name for path in tmp_path.glob("*.pdf")} == {"07-made-up.pdf"}
+    assert write(["--handout"]) == 0 and visited[1:] == ["print-pdf", "print-pdf&handout"]
+    assert {path.name for path in tmp_path.glob("*.pdf")} == {"07-made-up.pdf", "07-made-up-handout.pdf"}
+    with pytest.raises(SystemExit):
+        write(["--handout", "--no-pdf"])
 
 
 def test_nothing_is_cut_on_paper(browser, decks):
@@ -409,6 +539,20 @@ def test_keys_turn_pages_and_show_the_overview(first):
     assert first.page.locator(".reveal .progress").is_visible()
 
 
+def test_each_slide_has_its_minute_and_all_have_those_of_the_notes(deck):
+    notes = [cell.source for cell in deck.notebook.cells if is_note(cell)]
+    total = sum(int(found[-1]) for note in notes if (found := re.findall(r"(\d+) minutes?\b", note)))
+    slides = deck.page.evaluate(
+        "Reveal.getSlides().map((each) => [each.querySelector('.deck-minute')?.textContent, +each.dataset.timing])"
+    )
+    assert sum(seconds for _, seconds in slides) == pytest.approx(60 * total, abs=len(slides))
+    past = 0
+    for said, seconds in slides:
+        minute = int(re.fullmatch(rf"Minute (\d+) of {total}\.", said)[1])
+        assert abs(minute - past / 60) < 1
+        past += seconds
+
+
 def test_the_speaker_view_shows_the_notes_and_turns_the_pages(decks):
     deck = decks("01")
     deck.page.evaluate("document.activeElement.blur(), Reveal.slide(1, 0, -1)")
@@ -420,6 +564,9 @@ def test_the_speaker_view_shows_the_notes_and_turns_the_pages(decks):
     assert note[:60] in view.locator(".speaker-controls-notes").inner_text()
     for frame in view.frames[1:]:
         frame.wait_for_selector("html.deck-ready", state="attached", timeout=180_000)
+    deck.page.evaluate("Reveal.slide(6, 0, -1)")  # ten minutes too early, at least
+    view.locator(".pacing.ahead:visible").wait_for(timeout=90_000)
+    deck.page.evaluate("Reveal.slide(1, 0, -1)")
     before = deck.place()
     view.keyboard.press("ArrowRight")
     deck.page.wait_for_function("before => Reveal.getState().indexf !== before", arg=before[2])
@@ -439,6 +586,9 @@ def test_the_code_of_a_figure_is_a_key_away(decks):
     assert deck.place() == place
     deck.page.keyboard.press("c")
     assert dialog.count() == 0
+    deck.page.keyboard.press("c")
+    deck.page.keyboard.press("PageUp")  # of a clicker, which has no key to close it
+    assert dialog.count() == 0 and deck.place() != place
 
 
 def test_dark_and_light(first):
@@ -564,6 +714,7 @@ def test_a_paragraph_stands_out_by_the_tag_of_its_cell(browser, tmp_path):
         ("**Predict:** these words have no tag.\n\n**What you saw.** Nor have these.", []),
         ("In the middle. **Predict:** what now?", ["predict"]),
         ("**In short.** That is all.\n\n**More.** Or not.", ["reveal"]),
+        ("### In the end\n\n**So it was.** Yes.", ["reveal"]),
     ]
     made = [
         nbformat.v4.new_markdown_cell(
@@ -576,9 +727,16 @@ def test_a_paragraph_stands_out_by_the_tag_of_its_cell(browser, tmp_path):
     nbformat.write(nbformat.v4.new_notebook(cells=made), notebook)
     deck = Deck.open(browser, slides.write_deck(notebook, tmp_path), nbformat.read(notebook, as_version=4))
     try:
-        for kind, begins in {"predict": ["Guess:", "Guess again:"], "saw": ["It was hard.", "In short."]}.items():
+        for kind, begins in {
+            "predict": ["Guess:", "Guess again:"],
+            "saw": ["It was hard.", "In short.", "So it was."],
+        }.items():
             found = deck.page.locator(f".slides .deck-{kind}").all_text_contents()
             assert len(found) == len(begins) and all(map(str.startswith, found, begins)), found
+        titles = deck.page.locator(".slides :is(h1, h2, h3)")
+        assert titles.last.inner_text() == "In the end"
+        pdf.open_deck(deck.page, deck.file, "?handout")
+        assert titles.last.inner_text() == "One"  # a slide with answers only is none of a hand-out
     finally:
         deck.page.context.close()
 
@@ -640,6 +798,37 @@ def test_a_link_that_stays_inside_is_followed(tmp_path):
     (tmp_path / "assets" / "two.txt").symlink_to("one.txt")
     found = page.with_pictures('<img src="../assets/two.txt"><img src="https://x.org/a.png">', tmp_path / "notebooks")
     assert found == '<img src="data:text/plain;base64,aGVsbG8="><img src="https://x.org/a.png">'
+
+
+def test_sections_of_any_notebook_are_written_beside_the_whole(tmp_path, capsys):
+    path = a_notebook(
+        tmp_path,
+        ("markdown", "slide", "# A title"),
+        ("markdown", "slide", "## 1. One"),
+        ("markdown", "slide", "## 2. Two"),
+        ("markdown", "slide", "## Bug clinic"),
+    )
+    mine = path.rename(tmp_path / "mine.ipynb")
+    write = partial(slides.main, notebooks=path.parent, slides=tmp_path)
+    assert write([str(mine), "--no-pdf", "--sections", "2, bug-clinic"]) == 0
+    deck = (tmp_path / "mine-2-bug-clinic.html").read_text(encoding="utf-8")
+    assert re.findall(r'data-cell="cell-(\d)"', deck) == ["0", "2", "3"]
+    assert write([str(mine), "--no-pdf", "--sections", "3"]) == 1
+    assert "mine.ipynb: no section `3`; there are: 1. One; 2. Two; Bug clinic" in capsys.readouterr().err
+    assert write([str(mine), str(mine), "--no-pdf", "--sections", "2"]) == 2
+    assert "--sections takes one notebook" in capsys.readouterr().err
+
+
+def test_a_notebook_of_ones_own_takes_pictures_from_its_folder_and_a_copy_those_of_the_workshop(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "ROOT", tmp_path)
+    (tmp_path / "my-work").mkdir()
+    picture = tmp_path / "picture.png"
+    assert page.inside("../picture.png", tmp_path / "my-work") == picture.resolve()
+    assert page.inside("picture.png", tmp_path) == picture.resolve()
+    monkeypatch.setattr(page, "ROOT", tmp_path / "workshop")
+    assert page.inside("b.png", tmp_path / "my-work").parent == (tmp_path / "my-work").resolve()
+    with pytest.raises(PermissionError):
+        page.inside("../picture.png", tmp_path / "my-work")
 
 
 def test_an_unknown_number_is_told(tmp_path, capsys):

@@ -5,12 +5,19 @@ on it. That the deck works is for test_present.py.
 """
 
 import inspect
+import json
 import re
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from jupyter_server.base.handlers import FileFindHandler, JupyterHandler
+from jupyter_server.services.kernels.connection.base import (
+    deserialize_binary_message,
+    deserialize_msg_from_ws_v1,
+    serialize_binary_message,
+    serialize_msg_to_ws_v1,
+)
 from jupyter_server.services.kernels.handlers import KernelHandler
 from tornado.websocket import WebSocketHandler
 from voila.app import Voila
@@ -21,7 +28,7 @@ from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 from voila.utils import get_page_config
 
 from tools.deck import voila_parts
-from tools.deck.voila_parts import EXTENSIONS, MESSAGES, Channels, KernelModel, WidgetServer
+from tools.deck.voila_parts import EXTENSIONS, MESSAGES, Channels, KernelModel, WidgetServer, looks_only
 
 NOW = f"(Voilà {version('voila')}, jupyter_server {version('jupyter_server')})"
 
@@ -52,6 +59,9 @@ def settings(server):
         (MultiStaticFileHandler.initialize, "self paths default_filename", "WidgetServer.init_handlers gives `paths`"),
         (FileFindHandler.initialize, "self path default_filename no_cache_paths …", "WidgetServer.init_handlers"),
         (collect_static_paths, "app_names template_name …", "WidgetServer.__init__ calls it"),
+        (deserialize_msg_from_ws_v1, "ws_msg", "looks_only calls it"),
+        (deserialize_binary_message, "bmsg", "looks_only calls it"),
+        (VoilaKernelWebsocketHandler.on_message, "self ws_message", "Channels overrides it"),
         (get_page_config, "base_url settings log voila_configuration", "WidgetServer.page_config calls it"),
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),
@@ -98,14 +108,45 @@ def test_the_messages_are_those_of_voila_but_the_one_that_ends_the_kernel(settin
     assert MESSAGES and not {"execute_request", "shutdown_request", "interrupt_request", "debug_request"} & {*MESSAGES}
 
 
-@pytest.mark.parametrize("method", ["start_kernel", "get_kernel", "shutdown_all"])
+@pytest.mark.parametrize("method", ["start_kernel", "get_kernel", "shutdown_kernel", "shutdown_all"])
 def test_the_kernel_manager_does_what_it_did(settings, method):
     found = getattr(settings["kernel_manager"], method, None)
     assert found, f"the kernel manager has no {method}; WidgetServer calls it {NOW}"
     if method != "get_kernel":
         assert inspect.iscoroutinefunction(found), f"{method} is no coroutine; WidgetServer awaits it {NOW}"
-    named = {"start_kernel": "kwargs", "get_kernel": "kernel_id", "shutdown_all": "now"}[method]
+    named = {"start_kernel": "kwargs", "get_kernel": "kernel_id", "shutdown_kernel": "now", "shutdown_all": "now"}[
+        method
+    ]
     assert named in inspect.signature(found).parameters, f"{method} takes no {named} {NOW}"
+
+
+CONTROL, WIDGET = {"target_name": "jupyter.widget.control"}, {"target_name": "jupyter.widget"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "looks"),
+    [
+        ("kernel_info_request", {}, True),
+        ("comm_info_request", WIDGET, True),
+        ("comm_open", CONTROL, True),
+        ("comm_open", WIDGET, False),
+        ("comm_msg", {"data": {"method": "request_states"}}, True),
+        ("comm_msg", {"data": {"method": "request_state"}}, True),
+        ("comm_msg", {"data": {"method": "update", "state": {"value": 1}}}, False),
+        ("comm_msg", {"data": {"method": "custom", "content": {"rest": True}}}, False),
+        ("comm_msg", {"data": {}}, False),
+        ("comm_close", {}, False),
+        ("execute_request", {}, False),
+    ],
+)
+def test_who_looks_on_may_ask_how_the_widgets_are_and_no_more(kind, content, looks):
+    header = {"msg_type": kind, "date": None}
+    message = {"header": header, "parent_header": {}, "metadata": {}, "content": content}
+    parts = [json.dumps(message[part]).encode() for part in message]
+    framed = serialize_msg_to_ws_v1(parts, "shell")
+    assert looks_only(framed, "v1.kernel.websocket.jupyter.org") is looks
+    assert looks_only(json.dumps(message | {"channel": "shell"}), None) is looks
+    assert looks_only(serialize_binary_message(message | {"buffers": [b"1"]}), None) is looks
 
 
 def test_the_handlers_are_built_as_they_were():
