@@ -63,7 +63,9 @@ def run(cells: dict[str, str], seed: int) -> dict:
         torch.set_num_threads(threads)
         os.environ.pop("MPLBACKEND")
         os.environ.update({} if backend is None else {"MPLBACKEND": backend})
-    return {"claims": [[str(part) for part in claim] for claim in namespace.get("claims", [])], "failed": failed}
+    noted = namespace.get("claims", {})
+    rows = [[claim, *row] for claim, row in noted.items()] if isinstance(noted, dict) else noted
+    return {"claims": [[str(part) for part in row] for row in rows], "failed": failed}
 
 
 def printed(lesson: Path) -> list[list[str]]:

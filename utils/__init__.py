@@ -7,6 +7,7 @@ training     train() and evaluate(): the plain loop on real data; History, what 
 sweeps       sweep(): every lr and every seed trained at once by one optimizer; Sweep, with the lr tuned fairly
 schedules    lr_curve(): the lrs that a scheduler would set, without spending it
 comparison   compare(): is it better, or is it noise? The judge of experiments
+claims       Claims: what a lesson found, each verdict with its evidence, and the table of them
 plots        every figure: `ax` in, `ax` out; picture() puts it into the notebook with its alt text
 lend         lend(): what one section of a lesson builds and others use, for a section that starts without it
 guard        check, call: run what a student wrote

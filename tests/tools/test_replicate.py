@@ -7,17 +7,17 @@ import pytest
 
 from tools import claims, replicate
 
-SOLID = "claims.append(['A against B', 'better', f'seed {base_seed}'])"
-SHAKY = "claims.append(['C against D', 'better' if base_seed % 3_000 else 'worse', ''])"
-RAISING = "if base_seed == 12_000:\n    raise ZeroDivisionError('no')\nclaims.append(['E against F', 'undecided', ''])"
+SOLID = "claims['A against B'] = 'better', f'seed {base_seed}'"
+SHAKY = "claims['C against D'] = 'better' if base_seed % 3_000 else 'worse', ''"
+RAISING = "if base_seed == 12_000:\n    raise ZeroDivisionError('no')\nclaims['E against F'] = 'undecided', ''"
 RUNS = "from pathlib import Path\nPath({folder!r}, f'ran-{{base_seed}}').open('a').write('x')"
 
 
 def lesson(folder, *sources, number="07"):
-    """A notebook whose cells append claims; its table is that of base_seed 0."""
+    """A notebook whose cells note claims; its table is that of base_seed 0."""
     rows = [[claim, "better" if verdict == "better" else verdict, "", "20 of 20"] for claim, verdict in _shown(sources)]
     table = "\n".join(["| claim | verdict | … | held |", "|--|"] + ["| " + " | ".join(row) + " |" for row in rows])
-    cells = [{"cell_type": "code", "id": "setup", "metadata": {"tags": ["setup"]}, "source": ["claims = []"]}]
+    cells = [{"cell_type": "code", "id": "setup", "metadata": {"tags": ["setup"]}, "source": ["claims = {}"]}]
     first = {"tags": ["claim"]}
     for k, source in enumerate(["base_seed = 0", RUNS.format(folder=str(folder)), *sources]):
         cells.append({"cell_type": "code", "id": f"cell-{k}", "metadata": first, "source": [source]})
@@ -84,7 +84,7 @@ def test_a_cell_that_raises_stops_nothing_and_is_named(tmp_path, repeat, capsys)
 
 
 PREDICTS = "from utils.predictions import predict, seen\npredict('replicated', 'Which seed?', [{first}, {other}])"
-SEES = "claims.append(['A against B', 'better', ''])\nseen('replicated', min(base_seed, 10_001), 'Look.')"
+SEES = "claims['A against B'] = 'better', ''\nseen('replicated', min(base_seed, 10_001), 'Look.')"
 
 
 @pytest.mark.parametrize("other", [10_001, 10_002])
@@ -192,7 +192,7 @@ def test_a_run_leaves_the_process_as_it_was(monkeypatch):
     torch.manual_seed(3)
     before, threads = torch.random.get_rng_state(), torch.get_num_threads()
     cells = {
-        "a": "import torch\nbase_seed = 0\ntorch.set_num_threads(1)\nclaims = [['x', torch.rand(1).item(), base_seed]]"
+        "a": "import torch\nbase_seed = 0\ntorch.set_num_threads(1)\nclaims = {'x': (torch.rand(1).item(), base_seed)}"
     }
     found = claims.run(cells, 5)
     assert found["claims"][0][2] == "5" and found["failed"] == {}
