@@ -7,8 +7,8 @@
     python3 workshop.py slides [NUMBER ...] [--sections 1,2,4]  write the slides into files that need no network
     python3 workshop.py wheels FOLDER                           fetch all packages, for a class without network
     python3 workshop.py test [NUMBER ...] [--quick]             run every test, or a lesson's; quick: without a browser
-    python3 workshop.py bench                                   measure how fast the labs and all the rest are
-    python3 workshop.py refresh|replicate [NUMBER ...]          run notebooks again, store what they show | claims
+    python3 workshop.py bench|new ["Title"]                     measure how fast the labs are | start a lesson
+    python3 workshop.py refresh|replicate|minutes [NUMBER ...]  store what notebooks show | claims | minutes in all tables
 
 After the first start `python3 workshop.py present --help`, and so on, lists all options of a command.
 The first start installs requirements.lock into .venv or the active environment; later ones take no time.
@@ -70,6 +70,7 @@ COMMANDS = {"lab": lab, "present": module("tools.deck.present"), "slides": modul
 COMMANDS["report"] = module("tools.report")
 COMMANDS.update(wheels=module("tools.wheels"), test=module("tools.proof", "--"), bench=module("tests.benchmarks"))
 COMMANDS.update(refresh=module("tools.refresh"), replicate=module("tools.replicate"))
+COMMANDS.update(new=module("tools.new_lesson"), minutes=module("tools.minutes"))
 HELP = ("-h", "--help")
 
 

@@ -3,7 +3,6 @@
 import ast
 import json
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -11,6 +10,8 @@ import pytest
 
 from tests.notebooks.test_notebooks import LINK, dead
 from tools.deck import parts
+from tools.minutes import sections as sections_of
+from tools.minutes import total
 from tools.notebooks import has_tag, is_note
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,52 +36,16 @@ def cells(path):
         yield cell["cell_type"], "".join(cell["source"]), cell["metadata"]["slideshow"]["slide_type"]
 
 
-@dataclass
-class Section:
-    """A section of a notebook: its heading, all headings in it, its notes, and the minutes that each of them says."""
-
-    heading: str
-    headings: list[str]
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def each(self) -> list[int]:
-        said = [re.findall(r"(\d+) minutes?\b", note) for note in self.notes]  # each at its end
-        return [int(minutes[-1]) for minutes in said if minutes]
-
-    @property
-    def minutes(self) -> int:
-        return sum(self.each)
-
-    @property
-    def extra(self) -> bool:
-        return "Exercise" in self.heading
-
-    @property
-    def anchor(self) -> str:
-        return self.heading.replace("`", "").replace(" ", "-")
-
-
-def sections(path) -> list[Section]:
-    found = []
-    for kind, text, slide in cells(path):
-        if kind != "markdown":
-            continue
-        if heading := re.match(r"## (.*)", text):
-            found.append(Section(heading[1].strip(), [heading[1]]))
-        elif found and (heading := re.match(r"### (.*)", text)):
-            found[-1].headings.append(heading[1])
-        if found and slide == "notes":
-            found[-1].notes.append(text)
-    return found
+def sections(path):
+    return sections_of(json.loads(path.read_bytes())["cells"])
 
 
 def lesson_minutes(path):
-    return sum(each.minutes for each in sections(path) if not each.extra)
+    return total(sections(path), extra=False)
 
 
 def exercise_minutes(path):
-    return sum(each.minutes for each in sections(path) if each.extra)
+    return total(sections(path), extra=True)
 
 
 def number(path):
