@@ -91,7 +91,8 @@ def watch_runs() -> None:
 
     def remember(result) -> None:
         if result.execution_count:
-            _runs.append(Run(result.execution_count, result.info.cell_id, result.info.raw_cell.strip(), time.time()))
+            cell = getattr(result.info, "cell_id", None)  # IPython 7, which Colab has, does not know it
+            _runs.append(Run(result.execution_count, cell, result.info.raw_cell.strip(), time.time()))
 
     if shell := _shell():
         shell.events.register("post_run_cell", remember)
