@@ -68,6 +68,7 @@ def test_a_goal_that_is_reached_stays_so_for_the_next_kernel(folder, monkeypatch
     assert (entry["name"], entry["of"]) == ("below 1", 2)
     monkeypatch.setattr(progress, "mine", Journal(folder, lesson="01"))
     assert Goals(*goals).reached == [True, False]
+    assert Goals(Goal("lower than 1", goals[0].met, was="below 1"), goals[1]).reached == [True, False]  # in new words
     monkeypatch.setattr(progress, "mine", Journal(folder.parent, lesson="01"))
     assert Goals(*goals).reached == [False, False]
 

@@ -12,10 +12,19 @@ from utils.practice.schedule_runs import SEEDS, Run
 
 @dataclass(frozen=True)
 class Goal:
-    """What to bring about, in words, and `met`: what a lab shows → does it?"""
+    """What to bring about, in words, and `met`: what a lab shows → does it?
+
+    was   the words of old, under which a student's work has it, where they have changed
+    """
 
     text: str
     met: Callable[..., bool]
+    was: str = ""
+
+    @property
+    def name(self) -> str:
+        """Under which it is noted."""
+        return self.was or self.text
 
 
 class Goals:
@@ -26,7 +35,7 @@ class Goals:
 
     def __init__(self, *goals: Goal, heading: str = ""):
         self._goals, self._heading = goals, heading
-        self.reached = [progress.mine.known("goals", goal.text) for goal in goals]
+        self.reached = [progress.mine.known("goals", goal.name) for goal in goals]
 
     def see(self, shown) -> bool:
         """Note what the lab shows, in the form that the rules of its goals take. Is a goal reached that was not?"""
@@ -34,7 +43,7 @@ class Goals:
         self.reached = [done or bool(goal.met(shown)) for done, goal in zip(before, self._goals, strict=True)]
         for known, done, goal in zip(before, self.reached, self._goals, strict=True):
             if done and not known:
-                progress.mine.note("goals", goal.text, of=len(self._goals))
+                progress.mine.note("goals", goal.name, of=len(self._goals))
         return self.reached != before
 
     def listed(self) -> str:
@@ -142,6 +151,7 @@ def race_goals() -> Goals:
                 lambda raced: raced.best("RMSprop", "SGD", "Momentum", "Adam"),
                 lambda raced: raced.best("SGD", "Momentum"),
             ),
+            was="The ravine, by lrs alone: make RMSprop win, then make SGD beat Momentum.",
         ),
         Goal(
             "Tune all on the ravine, then on the turned one.",
@@ -150,13 +160,18 @@ def race_goals() -> Goals:
                 lambda raced: raced.tuned and raced.problem == "ravine, turned",
             ),
         ),
-        Goal("Saddle: let one pass the target in half the steps of another.", _far_apart),
+        Goal(
+            "Saddle: let one pass the target in half the steps of another.",
+            _far_apart,
+            was="The saddle: let one pass the target in half the steps of another.",
+        ),
         Goal(
             "Noisy ravine: tune all, then set noise to 0 and tune again.",
             _EachOnce(
                 lambda raced: raced.tuned and raced.problem == noisy and raced.noise > 0,
                 lambda raced: raced.tuned and raced.problem == noisy and raced.noise == 0,
             ),
+            was="The noisy ravine: tune all, then set noise to 0 and tune all again.",
         ),
         heading='Goals; <code>labs.race({"NAdam": optim.NAdam})</code> enters a racer of your own:',
     )
@@ -205,6 +220,8 @@ def designer_goals() -> Goals:
             "Compose two: at least 20 steps of warm-up from a tenth of the highest lr or less, then down to 1 % of it "
             "or less. End below 0.15.",
             lambda shown: shown.composed and _ends_below(0.15, shown.schedule) and _warmed_up(shown.schedule.lr),
+            was="Compose two: at least 20 steps of warm-up from a tenth of the highest lr or less, then down to 1 % of "
+            "it or less by the last step. End below 0.15.",
         ),
         Goal(
             "Let lr be 0.3 or more in at least 20 steps, and end below 0.2 all the same. "
