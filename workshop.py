@@ -100,6 +100,8 @@ def is_ready():
 def set_up():
     """Make the environment what the files in INSTALLED_BY ask for; return its Python."""
     active, env, python, stamp = environment()
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):  # then every kernel would compile torch anew, for five seconds
+        os.environ.setdefault("PYTHONPYCACHEPREFIX", str(HERE / "build" / "bytecode"))
     if not is_ready():
         from tools.installation import InstallationTrouble, install
 

@@ -50,7 +50,8 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("ensurepip") is None, r
 STAND_IN = """
 import json, os, sys, time
 print(json.dumps({"at": time.time(), "python": sys.executable, "name": os.path.basename(__file__),
-                  "arguments": sys.argv[1:], "folder": os.getcwd(), "path": os.environ["PATH"].split(os.pathsep)[0]}))
+                  "arguments": sys.argv[1:], "folder": os.getcwd(), "path": os.environ["PATH"].split(os.pathsep)[0],
+                  "writes": not sys.dont_write_bytecode, "bytecode": sys.pycache_prefix}))
 sys.exit(int(os.environ.get("STAND_IN_EXIT", 0)))
 """
 
@@ -288,6 +289,14 @@ def test_the_next_start_only_asks_python_for_its_version(ready, tmp_path):
     ran = start(tmp_path, "lab", patch=f"import os, sys; os.chdir({str(ready)!r}); sys.addaudithook({told})")
     assert ran.handed and "Setting up" not in ran.out
     assert re.findall(r"^process (.*)", ran.out, re.MULTILINE) == ["-ISc"]
+
+
+@by_pip_only
+def test_modules_are_compiled_once_also_where_python_leaves_nothing_beside_its_sources(ready):
+    assert (start(ready, "lab").handed.writes, start(ready, "lab").handed.bytecode) == (True, None)
+    handed = start(ready, "lab", PYTHONDONTWRITEBYTECODE="1").handed
+    assert (handed.writes, Path(handed.bytecode)) == (True, ready / "build/bytecode")
+    assert start(ready, "lab", PYTHONDONTWRITEBYTECODE="1", PYTHONPYCACHEPREFIX="x").handed.bytecode == "x"
 
 
 def test_changed_requirements_are_installed_once(twin):
