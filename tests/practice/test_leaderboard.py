@@ -132,6 +132,13 @@ def test_the_looks_at_the_test_rows_are_counted(monkeypatch):
     assert "look number 4" in (said := board_of(constant).said) and "has chosen on them" in said
 
 
+@pytest.mark.parametrize("name", REFERENCES)
+def test_the_references_are_scored_as_any_other_recipe(name):
+    scored, as_any_other = leaderboard.reference_scores()[name], score(REFERENCES[name], on="test")
+    assert np.array_equal(scored.accuracy, as_any_other.accuracy)
+    assert scored.most == as_any_other.most == [1, 1]
+
+
 def test_a_copy_of_the_best_reference_is_level():
     leaderboard.reference_scores()
     best = max(REFERENCES, key=lambda name: leaderboard.reference_scores()[name].accuracy.mean())
