@@ -2,9 +2,9 @@
 
 The labs in JupyterLab and in the live deck (labs.py), from a new Python to the first figure, every notebook from
 top to bottom, the sweep against a loop (sweeps.py), our foreach AdamW against torch's (foreach.py). Each part can be
-named alone; `bench runs`, which asks whether the proof is green every time (runs.py), only runs when it is named.
-Everything goes to build/bench.json, and to the terminal as a table with the goals. Close what else is running: times
-are those of the whole machine, ratios are taken within one run.
+named alone; `bench runs`, whether the proof is green every time (runs.py), and `bench hub`, how a class fares on a hub
+(hub.py), only run when they are named. Everything goes to build/bench.json, and to the terminal as a table with the
+goals. Close what else is running: times are those of the whole machine, ratios are taken within one run.
 """
 
 import argparse
@@ -23,6 +23,7 @@ import torch
 from tabulate import tabulate
 
 from tests.benchmarks import foreach as bench_foreach
+from tests.benchmarks import hub as bench_hub
 from tests.benchmarks import labs as bench_labs
 from tests.benchmarks import runs as bench_runs
 from tests.benchmarks import sweeps as bench_sweeps
@@ -123,8 +124,9 @@ def lab_table(rows: list[dict]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["runs"]:
-        return bench_runs.main(arguments[1:])
+    alone = {"runs": bench_runs.main, "hub": bench_hub.main}
+    if arguments and arguments[0] in alone:
+        return alone[arguments[0]](arguments[1:])
     parser = argparse.ArgumentParser(prog="workshop.py bench", description=__doc__.partition("\n")[0])
     parts = {"labs": bench_labs.main, "start": first_figure, "notebooks": notebooks}
     parts |= {"sweeps": bench_sweeps.main, "foreach": lambda: bench_foreach.main([])}
