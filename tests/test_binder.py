@@ -2,6 +2,7 @@
 binder/postBuild, both in the workshop's folder."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,14 @@ def test_the_files_that_the_requirements_name_are_where_pip_looks():
     assert (ROOT / options["-e"] / "pyproject.toml").is_file()  # from the folder in which pip runs
     python = (BINDER / "runtime.txt").read_text(encoding="utf-8").strip()
     assert python == "python-" + ".".join(map(str, OLDEST_PYTHON))
+
+
+def test_the_address_that_is_to_be_opened_is_that_of_the_first_copy():
+    """What stands behind it, under the prefix of a user, is opened by test_copies.py, and its lab driven."""
+    first = f"/lab/tree/my-work/{lessons()[0].name}"
+    for page in ("README.md", "assets/teaching-guide.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert re.findall(r"`(/lab/tree/my-work/[^`]*)`", text) == [first], page
 
 
 def test_afterwards_the_copies_are_there_and_jupyterlab_has_its_settings(tmp_path):

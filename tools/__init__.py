@@ -10,6 +10,8 @@ deck         slides: files that need no network, and a live deck on which the la
 proof        the tests, all or those of one lesson
 installation makes the environment and installs into it, by uv or pip: the launcher's first start
 first_import its last step: what a lesson imports is compiled, and torch is known to load
+second_environment  beside the first, in build/: another torch, another Python
 settings     what JupyterLab is told
+signatures   where the installed torch differs from the one for which the lessons were written
 wheels       all packages in one folder, for a class without network
 """

@@ -1,6 +1,7 @@
-"""Run the tests: `python -m tools.proof [NUMBER ...] [--quick] [-- pytest arguments]`, without a number all of them.
+"""Run the tests: `python -m tools.proof [NUMBER ...] [OPTIONS] [-- pytest arguments]`, without a number all of them.
 
 With numbers only what belongs to those lessons runs: the notebook through nbval, the checks of its exercises, its lab.
+With `--torch 2.14.1`, `--torch newest` or `--python 3.12` it runs in an environment of its own: tools/other_torch.py.
 """
 
 import argparse
@@ -11,7 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tools.installation import InstallationTrouble
 from tools.notebooks import UnknownLesson, find_all
+from tools.other_torch import prove
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,6 +53,10 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(prog="workshop.py test", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("number", nargs="*", help="of a lesson, such as 1, 01 or 02a; none: everything")
     parser.add_argument("--quick", action="store_true", help="leave out what needs a browser")
+    parser.add_argument(
+        "--torch", default="", metavar="VERSION", help="such as 2.14.1, or newest: runs all cells with it"
+    )
+    parser.add_argument("--python", default="", metavar="VERSION", help="such as 3.12: runs all cells with it")
     options = parser.parse_args(arguments[:cut])
     extra = arguments[cut + 1 :]
     try:
@@ -58,6 +65,12 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
         print(f"workshop: {trouble}", file=sys.stderr)
         return 2
     workers = [] if any(re.match(r"-n|--numprocesses", word) for word in extra) else ["-n", "auto"]
+    if options.torch or options.python:
+        try:
+            return prove(options.torch, options.python, [*workers, *dict.fromkeys(paths), *extra])
+        except InstallationTrouble as trouble:
+            print(f"workshop: {trouble}", file=sys.stderr)
+            return 2
     quick = ["-m", "not browser"] if options.quick else []
     return subprocess.call([sys.executable, "-m", "pytest", *workers, *quick, *dict.fromkeys(paths), *extra], cwd=root)
 

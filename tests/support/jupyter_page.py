@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tools.copies import WHERE_ONE_WAS
 
 ROOT = Path(__file__).parents[2]
+PREFIX = "/user/x"  # as behind Binder and a JupyterHub: an address that forgets it leads nowhere
 expect.set_options(timeout=30_000)  # 5 s are too few for a kernel or a page beside others that compute
 
 
@@ -56,7 +57,7 @@ def jupyter_lab(folder: Path) -> Iterator[Jupyter]:
     }
     command = [
         *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", "--port=0"),
-        *(f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={token}"),
+        *(f"--ServerApp.root_dir={root}", f"--ServerApp.base_url={PREFIX}/", f"--IdentityProvider.token={token}"),
         *("--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"),
         WHERE_ONE_WAS,
         *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
@@ -86,8 +87,9 @@ def _address(server: subprocess.Popen, runtime: Path, log: Path) -> str:
     while time.monotonic() < end and server.poll() is None:
         try:
             port = json.loads((runtime / f"jpserver-{server.pid}.json").read_text())["port"]
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/api", timeout=5).close()
-            return f"http://127.0.0.1:{port}"
+            address = f"http://127.0.0.1:{port}{PREFIX}"
+            urllib.request.urlopen(f"{address}/api", timeout=5).close()
+            return address
         except (OSError, ValueError):  # no file yet, half a file, no answer yet
             time.sleep(0.1)
     raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")

@@ -875,6 +875,9 @@ def test_a_copy_opens_runs_and_leads_to_the_next_copy(browser, tmp_path):
         expect(shown).to_contain_text("Predict:")  # a question answers nothing
         opened.run_all()
         page.get_by_text("Not yet: replace the").wait_for(timeout=180_000)  # the last cell with an output
+        before_the_move = opened.alt
+        opened.handle("lr").press("ArrowRight")
+        expect(opened.plot).not_to_have_attribute("aria-label", before_the_move)
         opened.save(start_here)
         saved = read_when_saved(start_here)
         ran = [
@@ -889,7 +892,7 @@ def test_a_copy_opens_runs_and_leads_to_the_next_copy(browser, tmp_path):
         assert prepare("00-start-here", root=root) == []
 
         page.get_by_role("link", name="01 · Optimizer concepts").click()
-        page.wait_for_url("**/lab/tree/my-work/01-optimizer-concepts.ipynb*", timeout=180_000)
+        page.wait_for_url(f"{jupyter.url}/lab/tree/my-work/01-optimizer-concepts.ipynb*", timeout=180_000)
         page.get_by_role("heading", name="01 · Optimizer concepts").wait_for(timeout=180_000)
         page.locator("img.lab-still-edge").last.wait_for(state="attached", timeout=180_000)
     assert files(root / "notebooks") == before

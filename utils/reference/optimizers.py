@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn, optim
 from torch.optim import Optimizer
 
-from utils.reference import signatures
-from utils.reference.signatures import check_class, described_parameters, public_classes
+from utils.reference import signatures, versions
+from utils.reference.signatures import NOT_DESCRIBED, check_class, described_parameters, public_classes
 from utils.reference.table import Table
 
 # --- the words ------------------------------------------------------------------------------------------------------
@@ -131,20 +131,19 @@ def discrepancies(classes: dict[str, type[Optimizer]] | None = None) -> list[str
 def parameter_table(optimizer_class: type[Optimizer]) -> Table:
     """The parameters of a class of torch.optim: type, default, whether keyword-only, and what each does.
 
-    Raises TypeError for what is no optimizer class, ValueError for one that has a parameter without a description.
+    Raises TypeError for what is no optimizer class.
     """
     check_class(optimizer_class, Optimizer, kind="an optimizer", function="parameter_table", example="torch.optim.SGD")
     hints = typing.get_type_hints(optimizer_class.__init__)
     rows = []
-    for parameter, words in described_parameters(
-        optimizer_class, shared=SHARED, own=OWN, where="utils/reference/optimizers.py"
-    ):
+    for parameter, words in described_parameters(optimizer_class, shared=SHARED, own=OWN):
         name, required = parameter.name, parameter.default is parameter.empty
         kind = "iterable" if name == "params" else short_type(hints.get(name, typing.Any))
         default = "required" if required else f"`{parameter.default!r}`"
         keyword_only = "yes" if parameter.kind is parameter.KEYWORD_ONLY else "no"
         rows.append((f"`{name}`", kind, default, keyword_only, words))
-    return Table(("parameter", "type", "default", "keyword-only", "what it does"), tuple(rows))
+    headers = ("parameter", "type", "default", "keyword-only", "what it does")
+    return Table(headers, tuple(rows), note=versions.note(versions.changes_of("optimizer", optimizer_class)))
 
 
 def short_type(hint) -> str:
@@ -172,11 +171,11 @@ def optimizer_table() -> Table:
     # Said aloud, even if to say no: torch warns once per process when nobody chose.
     with torch.sparse.check_sparse_tensor_invariants(enable=False):
         rows = [
-            (f"`{name}`", PURPOSES.get(name, "(not described)"), _state_in_words(made), *_takes(made))
+            (f"`{name}`", PURPOSES.get(name, NOT_DESCRIBED), _state_in_words(made), *_takes(made))
             for name, made in optimizer_classes().items()
         ]
     headers = ("optimizer", "what it is for", "state, bytes per element", "`step` needs", "shapes", "gradients")
-    return Table(headers, tuple(rows))
+    return Table(headers, tuple(rows), note=versions.note(versions.differences("optimizer", optimizer_classes())))
 
 
 def state_bytes(optimizer_class: type[Optimizer], *, steps: int = 1, **options) -> float:
@@ -213,6 +212,8 @@ def _tensors(state) -> list[Tensor]:
 
 def _state_in_words(optimizer_class: type[Optimizer]) -> str:
     parameters = inspect.signature(optimizer_class).parameters
+    if not any(_works(optimizer_class, sparse=sparse) for sparse in (False, True)):
+        return "(not tried)"
     if "history_size" in parameters:
         one, five, six = (state_bytes(optimizer_class, lr=0.1, tolerance_change=0, max_iter=n) for n in (1, 5, 6))
         return f"{one:.2g}, plus {six - five:.2g} per step kept"

@@ -15,8 +15,8 @@ from torch.optim import lr_scheduler, swa_utils
 from torch.optim.lr_scheduler import LRScheduler
 
 from utils.plots import sparkline
-from utils.reference import signatures
-from utils.reference.signatures import check_class, described_parameters, parameters_of, public_classes
+from utils.reference import signatures, versions
+from utils.reference.signatures import NOT_DESCRIBED, check_class, described_parameters, parameters_of, public_classes
 from utils.reference.table import Table
 from utils.schedules import MakeScheduler, lr_curve, needs_metric
 
@@ -164,18 +164,17 @@ def example(name: str) -> MakeScheduler:
 def scheduler_parameters(scheduler_class: type[LRScheduler]) -> Table:
     """The parameters of a scheduler class of torch, in order: default, and what each does.
 
-    Raises TypeError for what is no scheduler class, ValueError for one that has a parameter without a description.
+    Raises TypeError for what is no scheduler class.
     """
     check_class(
         scheduler_class, LRScheduler, kind="a scheduler", function="scheduler_parameters", example="lr_scheduler.StepLR"
     )
     rows = []
-    for parameter, words in described_parameters(
-        scheduler_class, shared=SHARED, own=OWN, where="utils/reference/schedulers.py"
-    ):
+    for parameter, words in described_parameters(scheduler_class, shared=SHARED, own=OWN):
         default = "required" if parameter.default is parameter.empty else f"`{_short(parameter.default)}`"
         rows.append((f"`{parameter.name}`", default, words))
-    return Table(("parameter", "default", "what it does"), tuple(rows))
+    note = versions.note(versions.changes_of("scheduler", scheduler_class))
+    return Table(("parameter", "default", "what it does"), tuple(rows), note=note)
 
 
 def _short(default) -> str:
@@ -197,14 +196,14 @@ class IllustratedTable(Table):
         rows = tuple(
             tuple(html.unescape(re.sub(r'<img alt="([^"]*)".*?>', r"\1", c)) for c in row) for row in self.rows
         )
-        return repr(Table(self.headers, rows))
+        return repr(Table(self.headers, rows, note=self.note))
 
 
 def scheduler_table() -> Table:
     """Every scheduler of torch: what it does, its parameters, when to call `step`, and the lr curve of its example."""
     rows = []
     for name, made in scheduler_classes().items():
-        purpose, after = PURPOSES.get(name, ("(not described)", ""))
+        purpose, after = PURPOSES.get(name, (NOT_DESCRIBED, ""))
         after += ", with the metric" if needs_metric(made) else ""
         shown = []
         for p in parameters_of(made).values():
@@ -216,7 +215,8 @@ def scheduler_table() -> Table:
         rows.append((f"`{name}`", purpose, ", ".join(shown), after, picture))
     last = f"lr in {STEPS} steps".replace(" ", "\N{NO-BREAK SPACE}")  # keeps the column wide where styles are stripped
     headers = ("scheduler", "lr", "parameters after `optimizer`", "call `step` after each", last)
-    return IllustratedTable(headers, tuple(rows))
+    note = versions.note(versions.differences("scheduler", scheduler_classes()))
+    return IllustratedTable(headers, tuple(rows), note=note)
 
 
 def _in_words(curve: np.ndarray) -> str:
@@ -234,8 +234,11 @@ def _in_words(curve: np.ndarray) -> str:
 
 
 def _thumbnail(name: str) -> str:
-    """An <img> of the example's lr curve, 120 by 36 CSS pixels, above a grey line at lr 0."""
-    curve = lr_curve(example(name), STEPS, metrics=METRICS)
+    """An <img> of the example's lr curve, 120 by 36 CSS pixels, above a grey line at lr 0; words where it has none."""
+    try:
+        curve = lr_curve(example(name), STEPS, metrics=METRICS)
+    except Exception as error:  # another torch, which lacks an argument or a scheduler of the example
+        return f"(no curve: {type(error).__name__})"
     alt = html.escape(f"{EXAMPLES[name]}: lr {_in_words(curve)}")
     data = base64.b64encode(sparkline(curve)).decode()
     size = 'width="120" height="36" style="min-width: 120px"'  # a table would squeeze it

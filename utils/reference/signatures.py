@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 
 Words = Mapping[str, Mapping[str, str]]
+NOT_DESCRIBED = "(not described)"  # what another torch has and the lessons' torch has not
 
 
 def public_classes(namespace: Mapping[str, object], base: type, *, order: Iterable[str]) -> dict[str, type]:
@@ -23,16 +24,11 @@ def parameters_of(described: type) -> dict[str, inspect.Parameter]:
 
 
 def described_parameters(
-    described: type, *, shared: Mapping[str, str], own: Words, where: str
+    described: type, *, shared: Mapping[str, str], own: Words
 ) -> list[tuple[inspect.Parameter, str]]:
-    """Each parameter with its words: the class's own, else those it shares; ValueError for one without."""
+    """Each parameter with its words: the class's own, else those it shares."""
     words = {**shared, **own.get(described.__name__, {})}
-    rows = []
-    for name, parameter in parameters_of(described).items():
-        if name not in words:
-            raise ValueError(f"{described.__name__}: no description of its parameter {name} in {where}")
-        rows.append((parameter, words[name]))
-    return rows
+    return [(parameter, words.get(name, NOT_DESCRIBED)) for name, parameter in parameters_of(described).items()]
 
 
 def check_class(thing, base: type, *, kind: str, function: str, example: str) -> None:

@@ -7,14 +7,22 @@ from tabulate import tabulate
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under headers: Markdown in a notebook, aligned columns elsewhere. Cells may hold Markdown."""
+    """Rows of text under headers: Markdown in a notebook, aligned columns elsewhere. Cells may hold Markdown.
+
+    `note` is a line below them.
+    """
 
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    note: str = ""
 
     def _repr_markdown_(self) -> str:
-        return tabulate([[cell.replace("|", "\\|") for cell in row] for row in self.rows], self.headers, "pipe")
+        rows = [[cell.replace("|", "\\|") for cell in row] for row in self.rows]
+        return self._with_note(tabulate(rows, self.headers, "pipe"))
 
     def __repr__(self) -> str:
         rows = [[cell.replace("`", "") for cell in row] for row in self.rows]
-        return tabulate(rows, self.headers, "simple", disable_numparse=True)
+        return self._with_note(tabulate(rows, self.headers, "simple", disable_numparse=True))
+
+    def _with_note(self, table: str) -> str:
+        return f"{table}\n\n{self.note}" if self.note else table
