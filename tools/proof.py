@@ -1,6 +1,7 @@
 """Run the tests: `python -m tools.proof [NUMBER ...] [--quick] [-- pytest arguments]`, without a number all of them.
 
 With numbers only what belongs to those lessons runs: the notebook through nbval, the checks of its exercises, its lab.
+With --colab nothing runs but the cells and the labs, with the versions that Google Colab has.
 """
 
 import argparse
@@ -50,7 +51,10 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(prog="workshop.py test", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("number", nargs="*", help="of a lesson, such as 1, 01 or 02a; none: everything")
     parser.add_argument("--quick", action="store_true", help="leave out what needs a browser")
+    parser.add_argument("--colab", action="store_true", help="only the cells and the labs, as on Google Colab")
     options = parser.parse_args(arguments[:cut])
+    if options.colab:
+        return subprocess.call([sys.executable, "-m", "tests.colab", *options.number], cwd=root)
     extra = arguments[cut + 1 :]
     try:
         paths = [path for lesson in find_all(options.number) for path in tests_of(lesson)] if options.number else []
