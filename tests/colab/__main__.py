@@ -12,7 +12,6 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -78,21 +77,23 @@ class Colab:
         text = lesson.read_text(encoding="utf-8").replace(f"{CONTENT}/", f"{json.dumps(str(self.content))[1:-1]}/")
         return nbformat.reads(text, as_version=4)
 
-    def problems(self, lesson: Path) -> Iterator[str]:
-        """Errors, and what was written to stderr, of every cell of the lesson."""
+    def run(self, lesson: Path) -> tuple[list[str], list[str]]:
+        """The errors of all cells of the lesson, and what they wrote to stderr."""
         notebook, kernels = self.opened(lesson), KernelSpecManager(ensure_native_kernel=False)
         argv = [str(self.python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         kernels.get_kernel_spec = lambda name: KernelSpec(argv=argv, display_name=name, language="python")
         manager = AsyncKernelManager(kernel_spec_manager=kernels)
         client = NotebookClient(notebook, km=manager, timeout=CELL_SECONDS, allow_errors=True)
         client.execute(cwd=str(self.content), env=self.variables)
+        errors, warnings = [], []
         for cell in notebook.cells:
+            expected = "raises-exception" in cell.metadata.get("tags", ())
             for output in cell.get("outputs", ()):
-                expected = "raises-exception" in cell.metadata.get("tags", ())
                 if output.output_type == "error" and not expected:
-                    yield f"cell {cell.id}: {output.ename}: {output.evalue}"
+                    errors.append(f"cell {cell.id}: {output.ename}: {output.evalue}")
                 elif output.get("name") == "stderr":
-                    yield f"cell {cell.id} wrote to stderr: {output.text.strip()[:200]}"
+                    warnings.append(f"cell {cell.id} wrote to stderr: {output.text.strip()}")
+        return errors, warnings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -111,16 +112,15 @@ def main(arguments: list[str] | None = None) -> int:
     wrong = 0
     for lesson in chosen:
         began = time.monotonic()
-        problems = list(colab.problems(lesson))
-        wrong += len(problems)
-        print(f"{number_of(lesson)}: {len(problems)} problems, {time.monotonic() - began:.0f} s", flush=True)
-        print("".join(f"   {problem}\n" for problem in problems), end="", flush=True)
+        errors, warnings = colab.run(lesson)
+        wrong += len(errors)
+        counts = f"{len(errors)} errors, {len(warnings)} warnings, {time.monotonic() - began:.0f} s"
+        print(f"{number_of(lesson)}: {counts}", *errors, *warnings, sep="\n   ", flush=True)
     try:
         problems = list(moved_labs(colab))
     except NoBrowser as reason:
         problems = [str(reason)]
-    print(f"the labs {', '.join(TRIED)} in a browser: {len(problems)} problems")
-    print("".join(f"   {problem}\n" for problem in problems), end="")
+    print(f"the labs {', '.join(TRIED)} in a browser: {len(problems)} problems", *problems, sep="\n   ")
     return int(bool(wrong + len(problems)))
 
 

@@ -66,7 +66,8 @@ def moved_labs(colab) -> Iterator[str]:
             except (AssertionError, TimeoutError) as error:
                 yield f"{lab}: {str(error).splitlines()[0]}"
         yield from errors
-        yield from page.locator(".output_error, .output_stderr").all_inner_texts()
+        for text in page.locator(".output_error, .output_stderr").all_inner_texts():
+            yield text.strip().splitlines()[-1]
 
 
 def move(page: Page, place: int) -> None:

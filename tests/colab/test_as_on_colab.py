@@ -40,10 +40,10 @@ def test_errors_and_warnings_are_told_and_nothing_else(page, tmp_path):
     cells[2].metadata["tags"] = ["raises-exception"]
     notebook = v4.new_notebook(cells=[nbformat.from_dict(colab.cell(colab.address())), *cells])
     nbformat.write(notebook, tmp_path / "lesson.ipynb")
-    assert list(page.problems(tmp_path / "lesson.ipynb")) == [
-        "cell error: ZeroDivisionError: division by zero",
-        "cell warning wrote to stderr: careful",
-    ]
+    assert page.run(tmp_path / "lesson.ipynb") == (
+        ["cell error: ZeroDivisionError: division by zero"],
+        ["cell warning wrote to stderr: careful"],
+    )
 
 
 def test_every_package_that_lessons_import_has_its_version():
