@@ -29,7 +29,7 @@ FOLDER, PINS = ROOT / "build" / "colab", Path(__file__).with_name("requirements.
 PYTHON, GIGABYTES = "3.13", 6
 CELL_SECONDS = 300
 CONTENT = "/content"  # where a notebook begins on Colab
-KEPT_OUT = shutil.ignore_patterns(".git", ".venv", "build", "my-work", "wheels", "__pycache__")
+KEPT_OUT = shutil.ignore_patterns(".*", "build", "my-work", "wheels", "__pycache__")
 
 
 def install(folder: Path = FOLDER) -> Path:
