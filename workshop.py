@@ -6,7 +6,7 @@
     python3 workshop.py present NUMBER [--sections 1,2,4]       show a lesson as live slides, on which the labs work
     python3 workshop.py slides [NUMBER ...] [--sections 1,2,4]  write the slides into files that need no network
     python3 workshop.py wheels FOLDER                           fetch all packages, for a class without network
-    python3 workshop.py test [NUMBER ...] [--quick]             run every test, or a lesson's; quick: without a browser
+    python3 workshop.py test [NUMBER ...] [--quick|--colab]     all tests, or a lesson's; without browser | as on Colab
     python3 workshop.py bench|new ["Title"]                     measure how fast the labs are | start a lesson
     python3 workshop.py refresh|replicate|minutes [NUMBER ...]  store what lessons show | claims | minutes in tables
 

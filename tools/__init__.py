@@ -7,6 +7,7 @@ refresh      runs notebooks and stores their outputs
 cheatsheet   the printable page
 browser      finds Chromium and starts it
 deck         slides: files that need no network, and a live deck on which the labs work
+colab        the address of the workshop, in the cell and the badges that Google Colab needs
 proof        the tests, all or those of one lesson
 installation makes the environment and installs into it, by uv or pip: the launcher's first start
 first_import its last step: what a lesson imports is compiled, and torch is known to load

@@ -11,10 +11,8 @@ import sys
 import unicodedata
 from pathlib import Path
 
-from tools import minutes
-from tools.notebooks import lessons, number_of
-
-TEMPLATE = Path("assets") / "new-lesson.ipynb"
+from tools import colab, minutes
+from tools.notebooks import TEMPLATE, lessons, number_of
 
 
 def new_lesson(title: str, *, root: Path = minutes.ROOT) -> Path:
@@ -42,6 +40,7 @@ def main(arguments: list[str] | None = None, *, root: Path = minutes.ROOT) -> in
         print(trouble, file=sys.stderr)
         return 2
     minutes.main(root=root)
+    colab.main(root=root)
     number = number_of(path)
     print(f"Written: notebooks/{path.name}. `workshop.py refresh {number}` runs it, `test {number}` judges it.")
     return 0

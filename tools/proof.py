@@ -2,6 +2,7 @@
 
 With numbers only what belongs to those lessons runs: the notebook through nbval, the checks of its exercises, its lab.
 With `--torch 2.14.1`, `--torch newest` or `--python 3.12` it runs in an environment of its own: tools/other_torch.py.
+With --colab nothing runs but the cells and the labs, with the versions that Google Colab has.
 """
 
 import argparse
@@ -57,7 +58,10 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
         "--torch", default="", metavar="VERSION", help="such as 2.14.1, or newest: runs all cells with it"
     )
     parser.add_argument("--python", default="", metavar="VERSION", help="such as 3.12: runs all cells with it")
+    parser.add_argument("--colab", action="store_true", help="only the cells and the labs, as on Google Colab")
     options = parser.parse_args(arguments[:cut])
+    if options.colab:
+        return subprocess.call([sys.executable, "-m", "tests.colab", *options.number], cwd=root)
     extra = arguments[cut + 1 :]
     try:
         paths = [path for lesson in find_all(options.number) for path in tests_of(lesson)] if options.number else []

@@ -13,6 +13,7 @@ lend         lend(): what one section of a lesson builds and others use, for a s
 guard        check, call: run what a student wrote
 verdicts     Verdict: what a check says
 machine      is this machine ready for the workshop?
+colab        what the first cell of a lesson does on Google Colab
 
 Behind the doors: labs (sliders around a plot that moves), predictions (asked before, shown beside what was measured),
 progress (what a student has done is remembered), checks (of the exercises), practice (what notebooks 04a to 05b train,

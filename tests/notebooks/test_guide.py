@@ -127,10 +127,11 @@ def only_frames(cell):
 def cells_an_hour(cells, minutes):
     """How many cells a class meets in an hour.
 
-    Notes are not shown, what 03 builds up step by step is one thing, and a question asked by predict() and a cell that
-    does no more than answer it belong to the experiment between them, and the check of a repair to the program.
+    Notes and the cell for Colab are not shown, what 03 builds up step by step is one thing, and a question asked by
+    predict() and a cell that does no more than answer it belong to the experiment between them, and the check of a
+    repair to the program.
     """
-    extra = ("ladder", "clinic-check")
+    extra = ("colab", "ladder", "clinic-check")
     met = [cell for cell in cells if not (is_note(cell) or only_frames(cell) or any(has_tag(cell, t) for t in extra))]
     return len(met) / minutes * 60
 

@@ -19,6 +19,7 @@ import torch
 from nbformat.validator import iter_validate
 from nbval.plugin import find_comment_markers, find_metadata_tags
 
+from tools import colab
 from tools.deck.needed_cells import plain_python
 from tools.notebooks import TAGS, is_note, is_still
 from tools.refresh import ADDRESS, DATA_URI, MACHINE_PATH, output_texts
@@ -83,6 +84,11 @@ def code_cells(notebook: Notebook) -> list[dict]:
     return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
 
 
+def counted_cells(notebook: Notebook) -> list[dict]:
+    """The code cells of the lesson itself."""
+    return [cell for cell in code_cells(notebook) if "colab" not in tags(cell)]
+
+
 def text_cells(notebook: Notebook) -> list[dict]:
     return [cell for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
 
@@ -142,7 +148,7 @@ def valid_format(notebook: Notebook, path: Path) -> Iterator[str]:
 
 @check
 def executed_in_order(notebook: Notebook, path: Path) -> Iterator[str]:
-    for count, cell in enumerate(code_cells(notebook), start=1):
+    for count, cell in enumerate(counted_cells(notebook), start=1):
         if cell.get("execution_count") != count:
             yield f"{name(cell)} was executed as {cell.get('execution_count')}, it is code cell {count}: refresh"
 
@@ -292,11 +298,19 @@ def kernel_is_python3(notebook: Notebook, path: Path) -> Iterator[str]:
 
 @check
 def set_up_comes_first(notebook: Notebook, path: Path) -> Iterator[str]:
-    first = next((i for i, cell in enumerate(notebook["cells"]) if cell["cell_type"] == "code"), None)
-    if first is None or first > 3:
+    first = next(iter(counted_cells(notebook)), None)
+    if first not in notebook["cells"][:4]:
         yield "no code among the first four cells"
-    elif "setup" not in tags(notebook["cells"][first]):
-        yield f"{name(notebook['cells'][first])} is the first code cell and is not tagged setup"
+    elif "setup" not in tags(first):
+        yield f"{name(first)} is the first code cell and is not tagged setup"
+
+
+@check
+def fetched_on_colab(notebook: Notebook, path: Path) -> Iterator[str]:
+    fetches = [cell | {"source": source(cell)} for cell in notebook["cells"] if "colab" in tags(cell)]
+    wanted = colab.cell(colab.address())
+    if fetches != [wanted | {"source": source(wanted)}] or "colab" not in tags(code_cells(notebook)[0]):
+        yield "the first code cell is not the one that fetches the workshop on Colab: python -m tools.colab"
 
 
 @check
@@ -670,6 +684,7 @@ def good() -> Notebook:
         cells[place]["metadata"]["tags"] = [tag]
     still = html_output(img.replace("<img", '<img class="lab-still lab-still-edge"'))
     cells[8]["outputs"] = [still | {"metadata": STILL_ROLE}, html_output("the sliders")]
+    cells.insert(1, colab.cell(colab.address()))
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     return {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}
 
@@ -719,7 +734,7 @@ def with_id(id: str, new: str) -> Callable[[Notebook], None]:
 
 
 def renumber(notebook: Notebook) -> None:
-    for count, cell in enumerate(code_cells(notebook), start=1):
+    for count, cell in enumerate(counted_cells(notebook), start=1):
         cell["execution_count"] = count
 
 
@@ -797,6 +812,10 @@ BAD: list[tuple[str, Callable[[Notebook], None]]] = [
     ("kernel_is_python3", top(metadata={})),
     ("kernel_is_python3", top(metadata={"kernelspec": {"name": "conda-env-x", "display_name": "x"}})),
     ("set_up_comes_first", with_metadata("imports", tags=[])),
+    ("fetched_on_colab", with_source("colab", lambda source: [line.replace("-owner-", "else") for line in source])),
+    ("fetched_on_colab", with_metadata("colab", tags=["colab"], jupyter={})),
+    ("fetched_on_colab", without("colab")),
+    ("fetched_on_colab", swapped("colab", "imports")),
     ("set_up_comes_first", lambda notebook: notebook["cells"].__setitem__(slice(1, 1), [
         by_id(notebook, "title") | {"id": f"prose-{i}", "source": "Prose."} for i in range(3)
     ])),

@@ -45,6 +45,13 @@ def test_pytest_is_asked_for_them(monkeypatch, arguments, expected):
     assert asked[0][1:3] == ["-m", "pytest"] and asked[0][3:] == expected
 
 
+def test_as_on_colab_other_tests_are_asked_for(monkeypatch):
+    asked = []
+    monkeypatch.setattr(subprocess, "call", lambda command, cwd: asked.append(command) or 5)
+    assert proof.main(["2a", "--colab"]) == 5
+    assert [command[1:] for command in asked] == [["-m", "tests.colab", "2a"]]
+
+
 def test_an_unknown_number_is_told_in_a_line(capsys):
     assert proof.main(["17"]) == 2
     assert "17" in capsys.readouterr().err
