@@ -350,6 +350,17 @@ def test_axe_finds_nothing_wrong_with_the_slide_of_a_lab(deck, number):
     assert findings(deck.page, "section.present:not(.stack)") == []
 
 
+def test_the_pictures_of_the_labs_are_dark_in_the_dark_look(deck):
+    looks = """() => [...document.querySelectorAll(".slides :is(.workshop-plot, .workshop-swatch, .deck-figure img)")].map(
+      (each) => getComputedStyle(each).filter)"""
+    light = deck.page.evaluate(looks)
+    deck.page.keyboard.press("d")
+    dark = deck.page.evaluate(looks)
+    deck.page.keyboard.press("d")
+    assert len(light) > 10 and set(light) == {"none"}
+    assert len(set(dark)) == 1 and dark[0].startswith("invert(")
+
+
 def test_keys(deck):
     page = deck.page
     page.evaluate("document.activeElement.blur(); Reveal.slide(0, 0)")

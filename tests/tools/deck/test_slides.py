@@ -1,19 +1,27 @@
 """The offline decks: made from every notebook, opened from their files without network, measured and printed."""
 
+import base64
 import contextlib
+import io
 import json
 import re
+from colorsys import rgb_to_hls
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from tests.support.axe import findings
+from tests.support.colors import MACHADO, cielab, nearest
 from tools import browser as browsers
 from tools.deck import frames, page, pdf, slides
 from tools.notebooks import has_tag, is_note
@@ -604,6 +612,51 @@ def test_dark_and_light(first):
         assert first.page.evaluate(ground) == expected
     first.page.emulate_media(color_scheme="light")
     pdf.open_deck(first.page, first.file)
+
+
+def test_every_picture_is_dark_in_the_dark_look_alone(deck):
+    looks = """dark => {
+      document.documentElement.classList.toggle("dark", dark);
+      return [...document.querySelectorAll(".slides img")].map((image) => getComputedStyle(image).filter); }"""
+    try:
+        dark = deck.page.evaluate(looks, True)
+    finally:
+        light = deck.page.evaluate(looks, False)
+    assert len(dark) > 0 and set(light) == {"none"}
+    assert all(re.fullmatch(r"invert\(0\.\d+\) hue-rotate\(180deg\) .*", each) for each in dark)
+
+
+def test_a_dark_figure_has_the_ground_of_its_slide_and_colours_that_keep_their_names(first):
+    with plt.style.context("utils.workshop"):
+        colors = [to_rgb(name) for name in ("white", *(f"C{place}" for place in range(7)))]
+    image = Image.fromarray((255 * np.array([colors])).astype("uint8")).resize((80, 10), Image.Resampling.NEAREST)
+    image.save(png := io.BytesIO(), format="png")
+    first.page.evaluate(
+        """src => document.querySelector("section.present .deck-body").insertAdjacentHTML("beforeend",
+             `<img id="seven" style="position: fixed; top: 300px; left: 300px" src="data:image/png;base64,${src}">`)""",
+        base64.b64encode(png.getvalue()).decode(),
+    )
+
+    box = first.page.locator("#seven").bounding_box()
+
+    def shown() -> np.ndarray:
+        """The colours, behind them that of the slide's ground."""
+        shot = Image.open(io.BytesIO(first.page.screenshot(clip=box | {"width": 90}))).convert("RGB")
+        return np.asarray(shot)[5, 5::10] / 255
+
+    *light, _ = shown()
+    first.page.keyboard.press("d")
+    *dark, ground = shown()
+    first.page.keyboard.press("d")
+    first.page.evaluate("seven.remove()")
+    assert np.allclose(light, colors, atol=1 / 255) and (dark[0] == ground).all() and ground.max() < 0.1
+    for before, after in zip(colors[1:7], dark[1:7], strict=True):  # the last is black, and has no hue
+        turned = rgb_to_hls(*after)[0] - rgb_to_hls(*before)[0]
+        assert abs((turned + 0.5) % 1 - 0.5) < 8 / 360
+    for vision in MACHADO.values():
+        assert nearest(dark[1:5], vision) > 12 and nearest(dark[:2], vision) > 40
+    lightness = cielab(dark, MACHADO["normal vision"])[:, 0]
+    assert lightness[1:].min() > lightness[0] + 35 and lightness[7] > 85
 
 
 @pytest.mark.parametrize("variant", [r":root \{", r":root\.dark \{"])
