@@ -162,6 +162,32 @@ def test_every_slide_fits(deck):
     assert deck.page.evaluate(MEASURE) == []
 
 
+# Figures that stand alone at first: those that have not all the room, leave it or share it. The smallest words of a
+# figure have 10 points (utils/workshop.mplstyle).
+NARROW = """() => {
+  const narrow = [], seen = (e) => e.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+  const figures = [...document.querySelectorAll(".slides .deck-body > .deck-figure:first-child")].filter((figure) =>
+    figure.closest(".deck-body").querySelector(".deck-block:not(.fragment, :first-child)") === null);
+  for (const figure of figures) {
+    const slide = figure.closest("section"), { h, v } = Reveal.getIndices(slide);
+    Reveal.slide(h, v, -1);
+    const image = figure.querySelector("img"), room = slide.querySelector(".deck-body").getBoundingClientRect();
+    const { right, bottom, width, height } = image.getBoundingClientRect();
+    const words = (1000 / 72) * (width / image.dataset.own);
+    const told = `${image.alt}: ${width} × ${height}, words ${words} px`;
+    if (words < 18 && width < 1179 && height < 573) narrow.push(told);
+    if (right > room.right + 1 || bottom > room.bottom + 1) narrow.push(`${told}, leaves the slide`);
+    if ([...slide.querySelectorAll(".deck-block")].filter(seen).length !== 1) narrow.push(`${told}, is not alone`);
+  }
+  return [figures.length, narrow];
+}"""
+
+
+def test_a_figure_has_all_the_room_until_the_words_beside_it_come(deck):
+    figures, narrow = deck.page.evaluate(NARROW)
+    assert narrow == [] and (figures > 0 or deck.page.locator(".slides .deck-figure").count() == 0)
+
+
 def test_what_stands_before_and_after_a_table_is_on_the_slide_too(deck):
     def plain(text):
         return re.sub(r"\W+", "", text)
