@@ -391,7 +391,7 @@ const Deck = (() => {
       if (section.notes.length) { // they speak of all slides since the last ones
         for (const each of waiting) each.append(make("aside", "notes", ...section.notes.map((cell) => make("div", "", ...cell.cloneNode(true).childNodes))));
         waiting = [];
-        const minutes = section.notes.reduce((sum, note) => sum + +(note.textContent.match(/\d+(?= minutes?\b)/g)?.at(-1) ?? 0), 0);
+        const minutes = section.notes.reduce((sum, note) => sum + +(note.textContent.match(/\d+(?=\s*min(?:\b|ut))/gi)?.at(-1) ?? 0), 0);
         if (minutes) paces.push([timed, minutes]); // where there are none they are counted with a later note
         if (minutes) timed = [];
       }

@@ -22,8 +22,9 @@ from playwright.sync_api import Browser, Page
 
 from tests.support.axe import findings
 from tests.support.colors import MACHADO, cielab, nearest
+from tests.support.translated import translated
 from tools import browser as browsers
-from tools.deck import frames, page, pdf, slides
+from tools.deck import frames, page, parts, pdf, slides
 from tools.notebooks import has_tag, is_note
 from utils import labs
 
@@ -585,6 +586,22 @@ def test_each_slide_has_its_minute_and_all_have_those_of_the_notes(deck):
         minute = int(re.fullmatch(rf"Minute (\d+) of {total}\.", said)[1])
         assert abs(minute - past / 60) < 1
         past += seconds
+
+
+def test_a_translated_lesson_has_the_slides_minutes_and_sections_of_its_original(decks, browser, tmp_path):
+    original, notebook = decks("02a"), tmp_path / "notebooks" / "02a-momentum.ipynb"
+    lesson = nbformat.read(slides.NOTEBOOKS / notebook.name, as_version=4)
+    for cell in lesson.cells:
+        cell.source = "".join(translated(cell))
+    notebook.parent.mkdir()
+    nbformat.write(lesson, notebook)
+    copy = Deck.open(browser, slides.write_deck(notebook, tmp_path), lesson)
+    roles = """() => [...document.querySelectorAll(".slides section:not(.stack)")].map((slide) => [slide.dataset.timing,
+      ...slide.querySelectorAll(".deck-block, .deck-card")].map((each) => each?.className ?? each))"""
+    assert copy.page.evaluate(roles) == original.page.evaluate(roles)
+    assert "bis" in copy.page.locator(".slides").first.inner_text()
+    assert parts.shown(lesson, "1,4") == parts.shown(original.notebook, "1,4")
+    copy.page.context.close()
 
 
 def test_the_speaker_view_shows_the_notes_and_turns_the_pages(decks):
