@@ -252,6 +252,7 @@ const Deck = (() => {
       const to = ends.sort((a, b) => far(a) - far(b))[0];
       const element = block.element.cloneNode(true);
       element.querySelector("pre").replaceChildren(...[...head, ...[...all.keys()].slice(from, to)].map((i) => all[i].cloneNode(true)));
+      while (indent(element.querySelector("pre").lastElementChild) < 0) element.querySelector("pre").lastElementChild.remove();
       [...element.querySelectorAll(".deck-line")].slice(0, head.length).forEach((line) => line.classList.add("deck-dim"));
       parts.push({ ...block, element, part: parts.length });
       for (from = to; blank(from); ) from++;

@@ -70,6 +70,7 @@ MEASURE = """() => {
     const code = [...slide.querySelectorAll(".deck-body .deck-code pre")];
     if (code.some((each) => parseFloat(getComputedStyle(each).fontSize) < 20)) complain("small code");
     if (code.reduce((sum, each) => sum + each.textContent.trimEnd().split("\\n").length, 0) > 14) complain("much code");
+    if (code.some((each) => !(each.lastElementChild ?? each).textContent.trim())) complain("ends in an empty line");
     if (code.some((each) => /^ *(assert|(facts|claims)\\.)\\b/m.test(each.textContent))) complain("told by code");
     for (const image of slide.querySelectorAll(".deck-figure img")) {
       const own = Math.min(1180, image.dataset.own, (456 * image.naturalWidth) / image.naturalHeight);
