@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from tools.notebooks import is_note, lessons
+from tools.notebooks import has_tag, is_note, lessons
+from utils.progress.lessons import MINUTES as TITLE
 
 ROOT = Path(__file__).resolve().parents[1]
 README, GUIDE = "README.md", "assets/teaching-guide.md"
 STEP = 15  # minutes between the least and the most that a title says
-TITLE = re.compile(r"\*\*Minutes:\*\* (\d+)(?: to (\d+))?(?:, and (\d+) for the exercises?)?\.")
+# The unit's sign, or a word that begins as it does in most languages that have Latin letters; deck.js knows it, too.
+SAID = re.compile(r"(\d+)\s*min(?:\b|ut)", re.IGNORECASE)
 TABLE = re.compile(r"^\| \[\w+\]\(\.\./notebooks/([\w.-]+\.ipynb)\) \| minutes \|\n(?:\|.*\|\n)+\n?", re.MULTILINE)
 ROW = re.compile(r"^\| \[(.*)\]\(\.\./notebooks/[\w.-]+#(.*)\) \| (?:\+ )?(\**)\d", re.MULTILINE)
 LISTED = re.compile(r"^\| \[[^|]*\]\(notebooks/([\w.-]+\.ipynb)\) \|.*\| [\d–]+ \|\n", re.MULTILINE)
@@ -25,27 +27,23 @@ LISTED = re.compile(r"^\| \[[^|]*\]\(notebooks/([\w.-]+\.ipynb)\) \|.*\| [\d–]
 
 @dataclass
 class Section:
-    """A section of a lesson: its heading, all headings in it, and its notes."""
+    """A section of a lesson: its heading, all headings in it, its notes, and whether its minutes are counted apart."""
 
     heading: str
     headings: list[str]
     notes: list[str] = field(default_factory=list)
+    extra: bool = False
 
     @property
     def each(self) -> list[int]:
         """The minutes that each of its notes says, at its end."""
-        said = [re.findall(r"(\d+) minutes?\b", note) for note in self.notes]
+        said = [SAID.findall(note) for note in self.notes]
         return [int(minutes[-1]) for minutes in said if minutes]
 
     @property
     def minutes(self) -> int:
         """Of the whole section."""
         return sum(self.each)
-
-    @property
-    def extra(self) -> bool:
-        """Whether it holds exercises, whose minutes are counted apart."""
-        return "Exercise" in self.heading
 
     @property
     def anchor(self) -> str:
@@ -66,6 +64,7 @@ def sections(cells: list[dict]) -> list[Section]:
             found[-1].headings.append(heading[1])
         if found and is_note(cell):
             found[-1].notes.append(text)
+            found[-1].extra |= has_tag(cell, "extra")
     return found
 
 
@@ -75,15 +74,15 @@ def total(every: list[Section], *, extra: bool) -> int:
 
 
 def title(text: str, every: list[Section]) -> str:
-    """The title of a lesson with the minutes of its notes; a range that still holds them stays."""
+    """The title of a lesson with the minutes of its notes; a range that still holds them stays, and so do its words."""
     minutes, exercises = total(every, extra=False), total(every, extra=True)
 
     def said(found: re.Match) -> str:
-        least, most = int(found[1]), int(found[2] or found[1])
+        least, most = int(found["least"]), int(found["most"] or found["least"])
         if not least <= minutes <= most:
             least, most = minutes // STEP * STEP or minutes, -(-minutes // STEP) * STEP if minutes >= STEP else minutes
-        of = f"exercise{'s' * (sum(each.extra for each in every) > 1 or 'exercises' in found[0])}"
-        return f"**Minutes:** {span(least, most, ' to ')}{f', and {exercises} for the {of}' if exercises else ''}."
+        more = f"{found['and'] or ', + '}{exercises}{found['for'] or ''}" if exercises else ""
+        return f"{found['word']}{span(least, most, found['to'] or '–')}{more}."
 
     return TITLE.sub(said, text, count=1)
 
@@ -118,7 +117,7 @@ def readme(text: str, titles: dict[str, str]) -> str:
     rows, made = {found[1]: found[0] for found in listed}, []
     for file, words in titles.items():
         name, aim = re.match(r"# (.*)", words), re.search(r"^- (.*?)[,.]?$", words, re.MULTILINE)
-        least, most, _ = TITLE.search(words).groups()
+        least, most = TITLE.search(words).group("least", "most")
         row = rows.get(file, f"| [{name[1]}](notebooks/{file}) | {aim[1] if aim else ''} | 0 |\n")
         made.append(re.sub(r"[\d–]+ \|\n$", f"{span(int(least), int(most or least), '–')} |\n", row))
     return text[: listed[0].start()] + "".join(made) + text[listed[-1].end() :]

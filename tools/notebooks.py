@@ -30,6 +30,7 @@ TAGS = {
     "exercise-stub": "where the student writes; the cell's metadata name the `exercise`",
     "exercise-check": "judges what the student wrote",
     "exercise-solution": "the solution, folded",
+    "extra": "notes whose minutes are counted apart: those of exercises",
     "cheatsheet": "a box of the printable page; the first one is its heading",
     "nbval-ignore-output": "its output varies from machine to machine",
     "raises-exception": "ends in an error on purpose",

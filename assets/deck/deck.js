@@ -6,7 +6,7 @@ const Deck = (() => {
   const TABLE = [22, 20, 19, 18, 17, 16]; // px; 16 is the smallest, then it is split
   const LINES = 14; // of code on a slide
   const LAB = ".deck-frames, [data-role=lab], .jupyter-widgets, [data-widget]"; // frames.py and live.html.j2 write the first two
-  const KEEP = 0.9, GROW = 1.25; // how far a figure may leave its own size
+  const KEEP = 0.9, GROW = 1.3; // how far a figure may leave its own size; the numbers at its axes then have 18 px
 
   const make = (tag, className, ...children) => {
     const element = document.createElement(tag);
@@ -252,6 +252,7 @@ const Deck = (() => {
       const to = ends.sort((a, b) => far(a) - far(b))[0];
       const element = block.element.cloneNode(true);
       element.querySelector("pre").replaceChildren(...[...head, ...[...all.keys()].slice(from, to)].map((i) => all[i].cloneNode(true)));
+      while (indent(element.querySelector("pre").lastElementChild) < 0) element.querySelector("pre").lastElementChild.remove();
       [...element.querySelectorAll(".deck-line")].slice(0, head.length).forEach((line) => line.classList.add("deck-dim"));
       parts.push({ ...block, element, part: parts.length });
       for (from = to; blank(from); ) from++;
@@ -365,6 +366,10 @@ const Deck = (() => {
     const code = page.flatMap((block) => block.code ?? []);
     if (code.length) element.append(make("div", "deck-folded", ...code));
     if (how.side) body.classList.add("deck-side");
+    if (page[0]?.role === "figure" && page.length > 1 && page.slice(1).every((block) => block.fragment)) {
+      body.classList.add("deck-first"); // it has all the room until the words come
+      page[0].element.style.setProperty("--alone", `${Math.floor(page[0].most)}px`);
+    }
     if (loud(page, room(section))) body.classList.add("deck-loud");
     element.append(body);
     return element;
@@ -387,7 +392,7 @@ const Deck = (() => {
       if (section.notes.length) { // they speak of all slides since the last ones
         for (const each of waiting) each.append(make("aside", "notes", ...section.notes.map((cell) => make("div", "", ...cell.cloneNode(true).childNodes))));
         waiting = [];
-        const minutes = section.notes.reduce((sum, note) => sum + +(note.textContent.match(/\d+(?= minutes?\b)/g)?.at(-1) ?? 0), 0);
+        const minutes = section.notes.reduce((sum, note) => sum + +(note.textContent.match(/\d+(?=\s*min(?:\b|ut))/gi)?.at(-1) ?? 0), 0);
         if (minutes) paces.push([timed, minutes]); // where there are none they are counted with a later note
         if (minutes) timed = [];
       }

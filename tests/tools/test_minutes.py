@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.translated import translated
 from tools import minutes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,9 +86,8 @@ def test_a_section_that_moves_keeps_its_name_and_bold_minutes_and_new_minutes_re
     total = int(after[-2].split(" | ")[1].strip(" |"))
     assert total > 90
     (path,) = (workshop / "notebooks").glob("02d-*")
-    least, most, _ = minutes.TITLE.search(
-        json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"][2]
-    ).groups()
+    words = json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"][2]
+    least, most = minutes.TITLE.search(words).group("least", "most")
     assert int(least) <= total <= int(most) and int(most) - int(least) == 15
     assert f"| {least}–{most} |" in (workshop / minutes.README).read_text(encoding="utf-8")
 
@@ -101,6 +101,30 @@ def test_a_lesson_that_is_gone_leaves_both_tables(workshop):
     assert f"| [02c · The rest of torch.optim](notebooks/{path.name})" not in (workshop / minutes.README).read_text(
         encoding="utf-8"
     )
+
+
+def test_a_translated_lesson_has_its_minutes_in_all_tables_and_keeps_its_words(workshop):
+    before = {lesson: table(workshop, lesson) for lesson in ("02a", "03")}
+    for lesson in before:
+        change(workshop, lesson, lambda cells: [cell.update(source=translated(cell)) for cell in cells])
+    assert minutes.main(root=workshop) == 0
+    for lesson, rows in before.items():
+        after = table(workshop, lesson)
+        assert not {*rows} & {*after} - {row for row in rows if "together" in row}
+        assert [re.findall(r"\| (\+? ?)\**(\d+)", row) for row in after] == [
+            re.findall(r"\| (\+? ?)\**(\d+)", row) for row in rows
+        ]
+
+    def longer(cells):
+        note = next(cell for cell in cells if minutes.is_note(cell))
+        note["source"] = ["> *Für die Lehrkraft.* Lassen Sie sich Zeit. 30 Minuten."]
+
+    change(workshop, "02a", longer)
+    assert minutes.main(root=workshop) == 0
+    (path,) = (workshop / "notebooks").glob("02a-*")
+    title = json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"][2]
+    assert title.startswith("**Minuten:** 45 bis 60, dnu 13 rüf eht esicrexe.")
+    assert "| 45–60 |" in (workshop / minutes.README).read_text(encoding="utf-8")
 
 
 def test_a_title_without_minutes_is_named_and_nothing_is_written(workshop, capsys):

@@ -5,7 +5,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-MINUTES = re.compile(r"\*\*Minutes:\*\* (\d+)(?: to (\d+))?(?:, and (\d+) for the exercises?)?")
+# `**Minutes:** 30 to 45, and 20 for the exercises.` in any language: a word in bold opens the line, the numbers follow.
+MINUTES = re.compile(
+    r"^(?P<word>\*\*[^*\d]+\*\* )(?P<least>[1-9]\d*)(?:(?P<to>[^\d,.]+)(?P<most>\d+))?"
+    r"(?:(?P<and>,[^\d.]*)(?P<extra>\d+)(?P<for>[^\d.]*))?\.",
+    re.MULTILINE,
+)
 ASKS, CHECKS = re.compile(r"""\b(?:predict|quiz)\(\s*["']([^"']+)"""), re.compile(r"\b(check_\w+)\(")
 
 
@@ -59,7 +64,7 @@ def _lesson(path: Path) -> Lesson:
             names[tag] += ASKS.findall(text)
         for tag in judges.keys() & tags:
             judges[tag].update(dict.fromkeys(CHECKS.findall(text), heading))
-    least, most, extra = (int(each or 0) for each in MINUTES.search(texts[0]).groups())
+    least, most, extra = (int(each or 0) for each in MINUTES.search(texts[0]).group("least", "most", "extra"))
     number = path.name.partition("-")[0]
     title = texts[0].partition("\n")[0].removeprefix("# ").strip()
     aim = re.search(r"^- (.*?)[,.]?$", texts[0], re.M)

@@ -336,18 +336,46 @@ CROWDED = """() => {
 }"""
 
 
+def crowded(page: Page) -> list[str]:
+    with contextlib.suppress(TimeoutError):  # a lab is made to fit when its parts have come
+        page.wait_for_function(f"({CROWDED})().length === 0", timeout=15_000)
+    return page.evaluate(CROWDED)
+
+
 @on_every_lab
 def test_the_parts_of_a_lab_lie_beside_one_another(deck, number):
     expect(deck.show_lab(number).plot).to_be_visible()
-    with contextlib.suppress(TimeoutError):  # it is made to fit when its parts have come
-        deck.page.wait_for_function(f"({CROWDED})().length === 0", timeout=15_000)
-    assert deck.page.evaluate(CROWDED) == []
+    assert crowded(deck.page) == []
+
+
+@pytest.mark.parametrize("scheduler", ["OneCycleLR", "ReduceLROnPlateau"])  # the most sliders, the longest error
+def test_two_schedulers_composed_have_room_too(deck, scheduler):
+    deck.show_lab("04a")
+    lab = deck.page.locator("section.present:not(.stack) .workshop-lab")
+    choices = {"scheduler": scheduler, "composed": "after\xa0a\xa0second", "second": "SWALR"}
+    for name, choice in choices.items():
+        lab.get_by_label(name, exact=True).select_option(label=choice)
+    expect(lab.get_by_text("second: SWALR")).to_be_visible()
+    assert crowded(deck.page) == []
+    lab.get_by_label("composed", exact=True).select_option(label="alone")
+    lab.get_by_label("scheduler", exact=True).select_option(label="CosineAnnealingLR")
 
 
 @on_every_lab
 def test_axe_finds_nothing_wrong_with_the_slide_of_a_lab(deck, number):
     deck.show_lab(number)
     assert findings(deck.page, "section.present:not(.stack)") == []
+
+
+def test_the_pictures_of_the_labs_are_dark_in_the_dark_look(deck):
+    looks = """() => [...document.querySelectorAll(".slides :is(.workshop-plot, .workshop-swatch, .deck-figure img)")]
+      .map((each) => getComputedStyle(each).filter)"""
+    light = deck.page.evaluate(looks)
+    deck.page.keyboard.press("d")
+    dark = deck.page.evaluate(looks)
+    deck.page.keyboard.press("d")
+    assert len(light) > 10 and set(light) == {"none"}
+    assert len(set(dark)) == 1 and dark[0].startswith("invert(")
 
 
 def test_keys(deck):

@@ -1,21 +1,30 @@
 """The offline decks: made from every notebook, opened from their files without network, measured and printed."""
 
+import base64
 import contextlib
+import io
 import json
 import re
+from colorsys import rgb_to_hls
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from tests.support.axe import findings
+from tests.support.colors import MACHADO, cielab, nearest
+from tests.support.translated import translated
 from tools import browser as browsers
-from tools.deck import frames, page, pdf, slides
+from tools.deck import frames, page, parts, pdf, slides
 from tools.notebooks import has_tag, is_note
 from utils import labs
 
@@ -61,6 +70,7 @@ MEASURE = """() => {
     const code = [...slide.querySelectorAll(".deck-body .deck-code pre")];
     if (code.some((each) => parseFloat(getComputedStyle(each).fontSize) < 20)) complain("small code");
     if (code.reduce((sum, each) => sum + each.textContent.trimEnd().split("\\n").length, 0) > 14) complain("much code");
+    if (code.some((each) => !(each.lastElementChild ?? each).textContent.trim())) complain("ends in an empty line");
     if (code.some((each) => /^ *(assert|(facts|claims)\\.)\\b/m.test(each.textContent))) complain("told by code");
     for (const image of slide.querySelectorAll(".deck-figure img")) {
       const own = Math.min(1180, image.dataset.own, (456 * image.naturalWidth) / image.naturalHeight);
@@ -152,6 +162,32 @@ def first(decks):
 
 def test_every_slide_fits(deck):
     assert deck.page.evaluate(MEASURE) == []
+
+
+# Figures that stand alone at first: those that have not all the room, leave it or share it. The smallest words of a
+# figure have 10 points (utils/workshop.mplstyle).
+NARROW = """() => {
+  const narrow = [], seen = (e) => e.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+  const figures = [...document.querySelectorAll(".slides .deck-body > .deck-figure:first-child")].filter((figure) =>
+    figure.closest(".deck-body").querySelector(".deck-block:not(.fragment, :first-child)") === null);
+  for (const figure of figures) {
+    const slide = figure.closest("section"), { h, v } = Reveal.getIndices(slide);
+    Reveal.slide(h, v, -1);
+    const image = figure.querySelector("img"), room = slide.querySelector(".deck-body").getBoundingClientRect();
+    const { right, bottom, width, height } = image.getBoundingClientRect();
+    const words = (1000 / 72) * (width / image.dataset.own);
+    const told = `${image.alt}: ${width} × ${height}, words ${words} px`;
+    if (words < 18 && width < 1179 && height < 573) narrow.push(told);
+    if (right > room.right + 1 || bottom > room.bottom + 1) narrow.push(`${told}, leaves the slide`);
+    if ([...slide.querySelectorAll(".deck-block")].filter(seen).length !== 1) narrow.push(`${told}, is not alone`);
+  }
+  return [figures.length, narrow];
+}"""
+
+
+def test_a_figure_has_all_the_room_until_the_words_beside_it_come(deck):
+    figures, narrow = deck.page.evaluate(NARROW)
+    assert narrow == [] and (figures > 0 or deck.page.locator(".slides .deck-figure").count() == 0)
 
 
 def test_what_stands_before_and_after_a_table_is_on_the_slide_too(deck):
@@ -553,6 +589,22 @@ def test_each_slide_has_its_minute_and_all_have_those_of_the_notes(deck):
         past += seconds
 
 
+def test_a_translated_lesson_has_the_slides_minutes_and_sections_of_its_original(decks, browser, tmp_path):
+    original, notebook = decks("02a"), tmp_path / "notebooks" / "02a-momentum.ipynb"
+    lesson = nbformat.read(slides.NOTEBOOKS / notebook.name, as_version=4)
+    for cell in lesson.cells:
+        cell.source = "".join(translated(cell))
+    notebook.parent.mkdir()
+    nbformat.write(lesson, notebook)
+    copy = Deck.open(browser, slides.write_deck(notebook, tmp_path), lesson)
+    roles = """() => [...document.querySelectorAll(".slides section:not(.stack)")].map((slide) => [slide.dataset.timing,
+      ...slide.querySelectorAll(".deck-block, .deck-card")].map((each) => each?.className ?? each))"""
+    assert copy.page.evaluate(roles) == original.page.evaluate(roles)
+    assert "bis" in copy.page.locator(".slides").first.inner_text()
+    assert parts.shown(lesson, "1,4") == parts.shown(original.notebook, "1,4")
+    copy.page.context.close()
+
+
 def test_the_speaker_view_shows_the_notes_and_turns_the_pages(decks):
     deck = decks("01")
     deck.page.evaluate("document.activeElement.blur(), Reveal.slide(1, 0, -1)")
@@ -604,6 +656,51 @@ def test_dark_and_light(first):
         assert first.page.evaluate(ground) == expected
     first.page.emulate_media(color_scheme="light")
     pdf.open_deck(first.page, first.file)
+
+
+def test_every_picture_is_dark_in_the_dark_look_alone(deck):
+    looks = """dark => {
+      document.documentElement.classList.toggle("dark", dark);
+      return [...document.querySelectorAll(".slides img")].map((image) => getComputedStyle(image).filter); }"""
+    try:
+        dark = deck.page.evaluate(looks, True)
+    finally:
+        light = deck.page.evaluate(looks, False)
+    assert len(dark) > 0 and set(light) == {"none"}
+    assert all(re.fullmatch(r"invert\(0\.\d+\) hue-rotate\(180deg\) .*", each) for each in dark)
+
+
+def test_a_dark_figure_has_the_ground_of_its_slide_and_colours_that_keep_their_names(first):
+    with plt.style.context("utils.workshop"):
+        colors = [to_rgb(name) for name in ("white", *(f"C{place}" for place in range(7)))]
+    image = Image.fromarray((255 * np.array([colors])).astype("uint8")).resize((80, 10), Image.Resampling.NEAREST)
+    image.save(png := io.BytesIO(), format="png")
+    first.page.evaluate(
+        """src => document.querySelector("section.present .deck-body").insertAdjacentHTML("beforeend",
+             `<img id="seven" style="position: fixed; top: 300px; left: 300px" src="data:image/png;base64,${src}">`)""",
+        base64.b64encode(png.getvalue()).decode(),
+    )
+
+    box = first.page.locator("#seven").bounding_box()
+
+    def shown() -> np.ndarray:
+        """The colours, behind them that of the slide's ground."""
+        shot = Image.open(io.BytesIO(first.page.screenshot(clip=box | {"width": 90}))).convert("RGB")
+        return np.asarray(shot)[5, 5::10] / 255
+
+    *light, _ = shown()
+    first.page.keyboard.press("d")
+    *dark, ground = shown()
+    first.page.keyboard.press("d")
+    first.page.evaluate("seven.remove()")
+    assert np.allclose(light, colors, atol=1 / 255) and (dark[0] == ground).all() and ground.max() < 0.1
+    for before, after in zip(colors[1:7], dark[1:7], strict=True):  # the last is black, and has no hue
+        turned = rgb_to_hls(*after)[0] - rgb_to_hls(*before)[0]
+        assert abs((turned + 0.5) % 1 - 0.5) < 8 / 360
+    for vision in MACHADO.values():
+        assert nearest(dark[1:5], vision) > 12 and nearest(dark[:2], vision) > 40
+    lightness = cielab(dark, MACHADO["normal vision"])[:, 0]
+    assert lightness[1:].min() > lightness[0] + 35 and lightness[7] > 85
 
 
 @pytest.mark.parametrize("variant", [r":root \{", r":root\.dark \{"])

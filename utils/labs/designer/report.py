@@ -62,7 +62,7 @@ def table(values, shown: Shown) -> str:
 
 def _row(name: str, run: Run) -> str:
     if not run.finished or run.error or run.diverged:
-        return f'<tr><th>{name}</th><td colspan="3">{html.escape(_ending(run))}</td></tr>'
+        return f'<tr><th>{name}</th><td colspan="3"><div>{html.escape(_ending(run))}</div></td></tr>'
     loss = run.loss[-1]
     cells = _spread(loss), f"{run.accuracy.mean():.1%}", _short(run.train_loss.mean())
     return f"<tr><th>{name}</th>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
