@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from tools.notebooks import is_note, lessons
+from tools.notebooks import has_tag, is_note, lessons
 
 ROOT = Path(__file__).resolve().parents[1]
 README, GUIDE = "README.md", "assets/teaching-guide.md"
@@ -64,7 +64,7 @@ def sections(cells: list[dict]) -> list[Section]:
             found.append(Section(heading[1].strip(), [heading[1]]))
         elif found and (heading := re.match(r"### (.*)", text)):
             found[-1].headings.append(heading[1])
-        if found and is_note(cell):
+        if found and is_note(cell) and not has_tag(cell, "slide-note"):
             found[-1].notes.append(text)
     return found
 

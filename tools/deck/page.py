@@ -25,6 +25,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from traitlets.config import Config
 
+from tools.deck.notes import notes
 from tools.deck.shown_code import without_proofs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,6 +112,11 @@ class DeckExporter(HTMLExporter):
         """nbconvert's, and ours."""
         yield from super().default_filters()
         yield "without_proofs", without_proofs
+
+    def from_notebook_node(self, nb, resources, **options):
+        """As nbconvert's; what to say at each cell is read from `nb`."""
+        said = {"notes": notes(nb)}
+        return super().from_notebook_node(nb, resources | {"deck": resources["deck"] | said}, **options)
 
     @pass_context
     def markdown2html(self, context, source: str) -> str:

@@ -283,6 +283,33 @@ def test_every_section_that_asks_has_notes(deck):
             assert all(word in said for word in words), f"{cell.id} is not among the notes"
 
 
+def test_each_slide_has_a_note_of_its_own_and_a_section_one_where_it_begins(deck):
+    slides = deck.page.evaluate(
+        """() => Reveal.getSlides().map((slide) => {
+             const note = slide.querySelector("aside.notes").cloneNode(true);
+             const general = [...note.querySelectorAll(".deck-section-note")];
+             [...general, ...note.querySelectorAll(".deck-minute")].forEach((each) => each.remove());
+             return {
+               own: note.textContent.trim(), general: general.map((each) => each.textContent.trim()),
+               kicker: slide.querySelector(".deck-kicker, h1, h2")?.textContent,
+               choices: slide.querySelectorAll(".deck-predict[data-prediction] li").length,
+             };
+           })"""
+    )
+    assert [slide for slide in slides if len(slide["own"]) < 20] == []
+    assert len({slide["own"] for slide in slides}) == len(slides)
+    general = [note for slide in slides for note in slide["general"]]
+    assert len(set(general)) == len(general) == sum(map(is_note, deck.notebook.cells))
+    for number, slide in enumerate(slides):
+        if slide["choices"]:
+            assert f"1 to {slide['choices']} count hands" in slide["own"] and "For you alone" in slide["own"]
+        if slide["general"] and number:  # a section's, or of what follows another one's
+            before = slides[number - 1]
+            assert before["kicker"] != slide["kicker"] or any(
+                each["general"] for each in slides[:number] if each["kicker"] == slide["kicker"]
+            )
+
+
 @pytest.mark.parametrize("number", ["01", "02b"])
 def test_what_predict_asks_is_on_a_slide_as_text_and_the_answer_comes_later(decks, number):
     deck = decks(number)
@@ -556,7 +583,7 @@ def test_each_slide_has_its_minute_and_all_have_those_of_the_notes(deck):
 def test_the_speaker_view_shows_the_notes_and_turns_the_pages(decks):
     deck = decks("01")
     deck.page.evaluate("document.activeElement.blur(), Reveal.slide(1, 0, -1)")
-    note = deck.page.evaluate("Reveal.getCurrentSlide().querySelector('aside.notes').textContent").strip()
+    note = deck.page.evaluate("Reveal.getCurrentSlide().querySelector('.notes .deck-section-note').textContent").strip()
     with deck.page.expect_popup() as popup:
         deck.page.keyboard.press("s")
     view = popup.value
@@ -737,6 +764,30 @@ def test_a_paragraph_stands_out_by_the_tag_of_its_cell(browser, tmp_path):
         assert titles.last.inner_text() == "In the end"
         pdf.open_deck(deck.page, deck.file, "?handout")
         assert titles.last.inner_text() == "One"  # a slide with answers only is none of a hand-out
+    finally:
+        deck.page.context.close()
+
+
+def test_a_slides_note_is_said_with_its_cell_and_what_goes_on_says_so(browser, tmp_path):
+    source = "".join(f"value_{i} = {i}\n" for i in range(20))
+    notebook = a_notebook(
+        tmp_path,
+        ("markdown", "slide", "# A title"),
+        ("markdown", "slide", "## One\n\nSome text that says something."),
+        ("markdown", "notes", "Point at the word.", "slide-note"),
+        ("code", "subslide", source, "code"),
+        ("markdown", "notes", "All of it in 5 minutes."),
+        ("markdown", "subslide", "### More\n\nSome more text."),
+        ("markdown", "notes", "The rest in 2 minutes."),
+    )
+    deck = Deck.open(browser, slides.write_deck(notebook, tmp_path), nbformat.read(notebook, as_version=4))
+    try:
+        title, one, code, on, more = deck.page.locator(".slides aside.notes").all_text_contents()
+        assert "Here begins: A title" in title and "In short" not in code
+        assert "Point at the word." in one and "All of it in 5 minutes." in one and "Next: what" in one
+        assert "will give" in code and not re.search("Point|All of it|Next", code)
+        assert "goes on from the slide before: value_10" in on and "Next: More." in on
+        assert "The rest" not in one and "The rest in 2 minutes." in more and "The lesson ends here." in more
     finally:
         deck.page.context.close()
 
