@@ -369,7 +369,7 @@ def test_keys(deck):
 
 
 def test_the_speaker_view_has_the_notes_and_the_same_lab(deck):
-    deck.show("aside.notes")
+    deck.show(".deck-section-note")
     note = deck.page.locator("section.present:not(.stack) > aside.notes").text_content()
     with deck.context.expect_page() as opened:
         deck.page.keyboard.press("s")
