@@ -109,7 +109,8 @@ const Deck = (() => {
     const text = element.querySelector("p")?.parentElement;
     if (prediction && text && !text.querySelector("table")) {
       const block = add(prediction, ...text.children);
-      block.element.dataset.prediction = element.dataset.prediction; // where a count of the room's answers may come
+      const name = (block.element.dataset.prediction = element.dataset.prediction);
+      Room[prediction === "predict" ? "asks" : "answers"](block.element, name);
       block.fragment = true;
       return;
     }
@@ -132,8 +133,9 @@ const Deck = (() => {
 
   // A question with its choices, each folded over what is said of it.
   function quiz(element, add) {
+    let choice = 0;
     for (const child of [...element.querySelector("p").parentElement.children])
-      if (child.matches("details")) add("card-block", card(child));
+      if (child.matches("details")) Room.option(add("card-block", card(child)).element.firstElementChild, element.dataset.prediction, choice++);
       else add("text", child);
   }
 
@@ -527,6 +529,7 @@ const Deck = (() => {
     // Forward from a section's first slide is the next one, also after a visit further down.
     Reveal.on("slidechanged", () => document.querySelectorAll("[data-previous-indexv]").forEach((each) => each.removeAttribute("data-previous-indexv")));
     Reveal.addKeyBinding({ keyCode: 67, key: "C", description: "The code of what is shown" }, showCode);
+    Room.start();
     for (const lab of document.querySelectorAll(".slides .deck-lab")) fit(lab);
     await paper;
     document.documentElement.classList.add("deck-ready");

@@ -149,7 +149,8 @@ def deck_resources(notebook: NotebookNode, *, links: str = "") -> dict[str, str]
 @cache
 def style() -> str:
     """All style of a deck: reveal.js, the fonts inside, and ours."""
-    sheets = [REVEAL / "reset.css", REVEAL / "reveal.css", TEMPLATES / "deck" / "deck.css"]
+    ours = [TEMPLATES / "deck" / name for name in ("deck.css", "room.css")]
+    sheets = [REVEAL / "reset.css", REVEAL / "reveal.css", *ours]
     faces = [
         f'@font-face {{ font-family: "{family}"; font-weight: {weight}; font-style: {slope}; '
         f"src: url(data:font/woff;base64,{_font(path)}) }}"
@@ -161,7 +162,7 @@ def style() -> str:
 @cache
 def script() -> str:
     """All script of a deck: reveal.js, its speaker view, and ours, safe inside of a <script>."""
-    ours = [TEMPLATES / "deck" / name for name in ("keys.js", "deck.js")]
+    ours = [TEMPLATES / "deck" / name for name in ("keys.js", "room.js", "deck.js")]
     scripts = [REVEAL / "reveal.js", REVEAL / "plugin" / "notes.js", *ours]
     code = "\n".join(path.read_text(encoding="utf-8") for path in scripts)
     return re.sub(r"</(?=script)", r"<\\/", code, flags=re.IGNORECASE)  # it would end the page's own script
