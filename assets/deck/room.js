@@ -56,7 +56,8 @@ const Room = (() => {
   }
 
   function keep(taken) {
-    for (const [name, all] of Object.entries(taken)) {
+    for (const [name, told] of Object.entries(taken)) {
+      const all = told.filter(Number.isFinite); // any page may send a message
       try {
         sessionStorage.setItem(stored(name), JSON.stringify(all));
       } catch { /* it is shown all the same, as long as nothing changes */ }

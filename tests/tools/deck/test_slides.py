@@ -397,6 +397,9 @@ def test_numbers_that_are_typed_become_dots_beside_the_measured_one(decks):
     assert left[0] < measured < left[1] < left[2]  # 11.1
     said = deck.page.locator(".deck-saw[data-prediction=steps-by-kappa] [data-said]")
     assert said.get_attribute("data-said") == "The room's middle: 20."
+    deck.page.evaluate("""postMessage('{"room":{"steps-by-kappa":["<b>2</b>",3]}}')""")
+    deck.page.wait_for_function("""Room.votes("steps-by-kappa")[0] === 3""")
+    assert axis.locator("svg").get_attribute("aria-label") == "the room: 3" and axis.locator("b").count() == 0
     deck.page.evaluate("Room.take('steps-by-kappa', [])")
     assert axis.locator("svg").count() == 0
 
