@@ -62,7 +62,7 @@ def sections(cells: list[dict]) -> list[Section]:
             found.append(Section(heading[1].strip(), [heading[1]]))
         elif found and (heading := re.match(r"### (.*)", text)):
             found[-1].headings.append(heading[1])
-        if found and is_note(cell):
+        if found and is_note(cell) and not has_tag(cell, "slide-note"):
             found[-1].notes.append(text)
             found[-1].extra |= has_tag(cell, "extra")
     return found

@@ -31,6 +31,7 @@ TAGS = {
     "exercise-check": "judges what the student wrote",
     "exercise-solution": "the solution, folded",
     "extra": "notes whose minutes are counted apart: those of exercises",
+    "slide-note": "a note that is said with the cell before it, not with its whole section",
     "cheatsheet": "a box of the printable page; the first one is its heading",
     "nbval-ignore-output": "its output varies from machine to machine",
     "raises-exception": "ends in an error on purpose",

@@ -22,8 +22,10 @@ const Deck = (() => {
     let chapter = "", asked = false;
     for (const cell of cells) {
       const type = cell.dataset.slide, heading = cell.querySelector(":scope > h1, :scope > h2, :scope > h3, :scope > h4");
+      const says = [...cell.querySelectorAll(":scope > [data-says]")];
+      says.forEach((each) => each.remove());
       if (type === "notes") {
-        if (found.length) found.at(-1).notes.push(cell);
+        if (found.length && !tags(cell).includes("slide-note")) found.at(-1).notes.push(cell); // those are said by their cell
         continue;
       }
       if (type === "slide" || type === "subslide" || heading || !found.length) {
@@ -35,6 +37,7 @@ const Deck = (() => {
       asked ||= tags(cell).includes("predict");
       const code = folds(cell), all = blocks(cell, found.at(-1).heading);
       const shown = all.filter((block) => !(asksFor("handout") && tells(block, cell, asked)));
+      for (const block of all) Object.assign(block, { says, ends: block === all.at(-1) });
       if (code) folded.push(code);
       if (shown.length && folded.length) shown[0].code = folded.splice(0);
       found.at(-1).blocks.push(...shown);
@@ -106,7 +109,8 @@ const Deck = (() => {
     const text = element.querySelector("p")?.parentElement;
     if (prediction && text && !text.querySelector("table")) {
       const block = add(prediction, ...text.children);
-      block.element.dataset.prediction = element.dataset.prediction; // where a count of the room's answers may come
+      const name = (block.element.dataset.prediction = element.dataset.prediction);
+      Room[prediction === "predict" ? "asks" : "answers"](block.element, name);
       block.fragment = true;
       return;
     }
@@ -129,8 +133,9 @@ const Deck = (() => {
 
   // A question with its choices, each folded over what is said of it.
   function quiz(element, add) {
+    let choice = 0;
     for (const child of [...element.querySelector("p").parentElement.children])
-      if (child.matches("details")) add("card-block", card(child));
+      if (child.matches("details")) Room.option(add("card-block", card(child)).element.firstElementChild, element.dataset.prediction, choice++);
       else add("text", child);
   }
 
@@ -375,28 +380,40 @@ const Deck = (() => {
     return element;
   }
 
+  // What is said at a page: what goes with the blocks that begin here, and what comes next. Each is said once.
+  function own(page, { heading }) {
+    const take = (says, ...roles) => says.filter((each) => !each.parentNode && roles.includes(each.dataset.says)).map((each) => make("div", "", each));
+    const said = page.flatMap(({ says, role }) => take(says, "", role.split(" ")[0]));
+    const last = page.at(-1), begins = page[0]?.element.textContent.trim().slice(0, 90);
+    if (!said.length) said.push(make("p", "", last ? `This goes on from the slide before: ${begins} …` : `Here begins: ${heading.textContent}`));
+    return last?.ends ? [...said, ...take(last.says, "next")] : said;
+  }
+
   function build(all, bench, into) {
     const paces = []; // [slides, their minutes together]
-    let stack = null, title = document.title, waiting = [], timed = [];
+    let stack = null, title = document.title, first = null, chapter = "", timed = [];
     for (const section of all) {
+      if (section.chapter !== chapter) first = null;
+      chapter = section.chapter;
       const tall = room(section);
-      const cutUp = section.blocks.map((block) => measure(block, bench)).flatMap((block) => cut(block, bench));
+      const cutUp = section.blocks.map((block) => measure(block, bench)).flatMap((block) =>
+        cut(block, bench).map((part, i, parts) => Object.assign(part, { ends: block.ends && i === parts.length - 1 })));
       const pages = cutUp.length ? paginate(cutUp, tall) : section.heading && !section.told ? [{ page: [], how: {} }] : [];
       if (section.top || !stack) into.append((stack = make("section")));
       for (const [number, page] of pages.entries()) {
         const made = slide(section, page, number);
+        made.append(make("aside", "notes", ...own(page.page, section)));
         stack.append(made);
-        waiting.push(made);
+        first ??= made;
         timed.push(made);
       }
-      if (section.notes.length) { // they speak of all slides since the last ones
-        for (const each of waiting) each.append(make("aside", "notes", ...section.notes.map((cell) => make("div", "", ...cell.cloneNode(true).childNodes))));
-        waiting = [];
+      if (section.notes.length) { // they speak of all slides since the last ones, and are said at the first
+        (first ?? timed.at(-1))?.querySelector("aside.notes").append(...section.notes.map((cell) => make("div", "deck-section-note", ...cell.cloneNode(true).childNodes)));
+        first = null;
         const minutes = section.notes.reduce((sum, note) => sum + +(note.textContent.match(/\d+(?=\s*min(?:\b|ut))/gi)?.at(-1) ?? 0), 0);
         if (minutes) paces.push([timed, minutes]); // where there are none they are counted with a later note
         if (minutes) timed = [];
       }
-      if (section.top && !section.notes.length) waiting = waiting.slice(-pages.length);
     }
     for (const empty of into.querySelectorAll(":scope > :empty")) empty.remove();
     const slides = [...into.querySelectorAll("section section")];
@@ -412,7 +429,6 @@ const Deck = (() => {
     const total = paces.reduce((sum, [, minutes]) => sum + minutes, 0);
     let past = 0;
     for (const [slides, minutes] of paces) for (const each of slides) {
-      if (!each.querySelector("aside.notes")) each.append(make("aside", "notes"));
       each.querySelector("aside.notes").prepend(make("p", "deck-minute", `Minute ${Math.round(past)} of ${total}.`));
       each.dataset.timing = Math.round((60 * minutes) / slides.length); // s
       past += minutes / slides.length;
@@ -518,6 +534,7 @@ const Deck = (() => {
     // Forward from a section's first slide is the next one, also after a visit further down.
     Reveal.on("slidechanged", () => document.querySelectorAll("[data-previous-indexv]").forEach((each) => each.removeAttribute("data-previous-indexv")));
     Reveal.addKeyBinding({ keyCode: 67, key: "C", description: "The code of what is shown" }, showCode);
+    Room.start();
     for (const lab of document.querySelectorAll(".slides .deck-lab")) fit(lab);
     await paper;
     document.documentElement.classList.add("deck-ready");

@@ -134,3 +134,13 @@ def test_a_title_without_minutes_is_named_and_nothing_is_written(workshop, capsy
     assert minutes.main(root=workshop) == 1
     assert "03-custom-optimizer.ipynb: its first cell says no minutes" in capsys.readouterr().err
     assert state(workshop) == before
+
+
+def test_what_is_said_with_one_cell_adds_no_minutes():
+    def note(text, *tags):
+        metadata = {"slideshow": {"slide_type": "notes"}, "tags": [*tags]}
+        return {"cell_type": "markdown", "source": text, "metadata": metadata}
+
+    cells = [{"cell_type": "markdown", "source": "## 1. One", "metadata": {}}, note("Wait 2 minutes.", "slide-note")]
+    (section,) = minutes.sections([*cells, note("5 minutes.")])
+    assert section.notes == ["5 minutes."]

@@ -1,6 +1,7 @@
 """Slides from the notebooks: the templates, scripts and styles lie in assets/deck.
 
 slides         the command that writes files which need no network
+notes          what the instructor says at each slide, made from its cells
 page           the template's exporter, and all that goes into a page
 frames         a lab that moves without a kernel
 pdf            a deck on paper, through a browser

@@ -25,6 +25,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from traitlets.config import Config
 
+from tools.deck.notes import notes
 from tools.deck.shown_code import without_proofs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,6 +113,11 @@ class DeckExporter(HTMLExporter):
         yield from super().default_filters()
         yield "without_proofs", without_proofs
 
+    def from_notebook_node(self, nb, resources, **options):
+        """As nbconvert's; what to say at each cell is read from `nb`."""
+        said = {"notes": notes(nb)}
+        return super().from_notebook_node(nb, resources | {"deck": resources["deck"] | said}, **options)
+
     @pass_context
     def markdown2html(self, context, source: str) -> str:
         """HTML of a cell of text; the filter of this name in the template."""
@@ -143,7 +149,8 @@ def deck_resources(notebook: NotebookNode, *, links: str = "") -> dict[str, str]
 @cache
 def style() -> str:
     """All style of a deck: reveal.js, the fonts inside, and ours."""
-    sheets = [REVEAL / "reset.css", REVEAL / "reveal.css", TEMPLATES / "deck" / "deck.css"]
+    ours = [TEMPLATES / "deck" / name for name in ("deck.css", "room.css")]
+    sheets = [REVEAL / "reset.css", REVEAL / "reveal.css", *ours]
     faces = [
         f'@font-face {{ font-family: "{family}"; font-weight: {weight}; font-style: {slope}; '
         f"src: url(data:font/woff;base64,{_font(path)}) }}"
@@ -155,7 +162,7 @@ def style() -> str:
 @cache
 def script() -> str:
     """All script of a deck: reveal.js, its speaker view, and ours, safe inside of a <script>."""
-    ours = [TEMPLATES / "deck" / name for name in ("keys.js", "deck.js")]
+    ours = [TEMPLATES / "deck" / name for name in ("keys.js", "room.js", "deck.js")]
     scripts = [REVEAL / "reveal.js", REVEAL / "plugin" / "notes.js", *ours]
     code = "\n".join(path.read_text(encoding="utf-8") for path in scripts)
     return re.sub(r"</(?=script)", r"<\\/", code, flags=re.IGNORECASE)  # it would end the page's own script

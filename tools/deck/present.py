@@ -21,7 +21,7 @@ from tools.notebooks import UnknownLesson, find_any
 
 ROOT = Path(__file__).resolve().parents[2]
 PORT = 8866  # Voilà's; when it is taken, any free one
-HELP = "s: notes · o: overview · f: full screen · ?: all keys · Ctrl-C here ends the deck"
+HELP = "s: notes · 1 to 9: count hands · o: overview · f: full screen · ?: all keys · Ctrl-C here ends the deck"
 
 
 class Trouble(Exception):

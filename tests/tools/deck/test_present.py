@@ -394,10 +394,14 @@ def test_keys(deck):
     page.wait_for_function("document.fullscreenElement !== null")
     page.evaluate("document.exitFullscreen()")
     page.wait_for_function("document.fullscreenElement === null")
+    deck.show("[data-asks]")
+    page.evaluate("Reveal.slide(Reveal.getState().indexh, Reveal.getState().indexv, 999)")
+    page.keyboard.press("2")
+    expect(page.locator("section.present:not(.stack) [data-choice='1'][data-hands='1']")).to_have_count(1)
 
 
 def test_the_speaker_view_has_the_notes_and_the_same_lab(deck):
-    deck.show("aside.notes")
+    deck.show(".deck-section-note")
     note = deck.page.locator("section.present:not(.stack) > aside.notes").text_content()
     with deck.context.expect_page() as opened:
         deck.page.keyboard.press("s")

@@ -319,6 +319,33 @@ def test_every_section_that_asks_has_notes(deck):
             assert all(word in said for word in words), f"{cell.id} is not among the notes"
 
 
+def test_each_slide_has_a_note_of_its_own_and_a_section_one_where_it_begins(deck):
+    slides = deck.page.evaluate(
+        """() => Reveal.getSlides().map((slide) => {
+             const note = slide.querySelector("aside.notes").cloneNode(true);
+             const general = [...note.querySelectorAll(".deck-section-note")];
+             [...general, ...note.querySelectorAll(".deck-minute")].forEach((each) => each.remove());
+             return {
+               own: note.textContent.trim(), general: general.map((each) => each.textContent.trim()),
+               kicker: slide.querySelector(".deck-kicker, h1, h2")?.textContent,
+               choices: slide.querySelectorAll(".deck-predict[data-prediction] li").length,
+             };
+           })"""
+    )
+    assert [slide for slide in slides if len(slide["own"]) < 20] == []
+    assert len({slide["own"] for slide in slides}) == len(slides)
+    general = [note for slide in slides for note in slide["general"]]
+    assert len(set(general)) == len(general) == sum(map(is_note, deck.notebook.cells))
+    for number, slide in enumerate(slides):
+        if slide["choices"]:
+            assert f"1 to {slide['choices']} count hands" in slide["own"] and "For you alone" in slide["own"]
+        if slide["general"] and number:  # a section's, or of what follows another one's
+            before = slides[number - 1]
+            assert before["kicker"] != slide["kicker"] or any(
+                each["general"] for each in slides[:number] if each["kicker"] == slide["kicker"]
+            )
+
+
 @pytest.mark.parametrize("number", ["01", "02b"])
 def test_what_predict_asks_is_on_a_slide_as_text_and_the_answer_comes_later(decks, number):
     deck = decks(number)
@@ -341,6 +368,134 @@ def test_a_quick_question_is_on_a_slide_with_its_choices_as_cards_and_without_it
     choices = [choice for cell in asked for choice in cell.outputs[0].metadata.workshop.choices]
     assert choices and cards.locator(".deck-summary").all_text_contents() == choices
     assert "quiz(" not in deck.page.locator(".slides").first.inner_html()
+
+
+# ---- what the room answers -------------------------------------------------------------------------------------------
+
+
+def hands(deck, selector: str) -> list[str]:
+    """The counts beside the choices, from top to bottom; none where nobody has voted."""
+    rows = deck.page.locator(f"section.present:not(.stack) {selector}[data-hands]")
+    return rows.evaluate_all("all => all.map((each) => each.dataset.hands)")
+
+
+def press(deck, *keys: str) -> None:
+    for key in keys:
+        deck.page.keyboard.press(key)
+
+
+def test_keys_count_hands_which_the_reveal_shows_beside_the_measured_answer(decks):
+    deck = decks("05a")
+    question, answer = (f".deck-{kind}[data-prediction=held-elsewhere]" for kind in ("predict", "saw"))
+    deck.slide(question)
+    h, v, f = place = deck.place()
+    deck.page.evaluate("([h, v]) => Reveal.slide(h, v, -1)", [h, v])
+    press(deck, "1")  # before it is asked
+    deck.page.evaluate("([h, v, f]) => Reveal.slide(h, v, f)", [h, v, f])
+    press(deck, "1", "2", "2", "3", "5", "9")  # there are four choices
+    deck.page.evaluate("Reveal.triggerKey(100)")  # 4 on a block of numbers
+    assert hands(deck, "li") == ["1", "2", "1", "1"] and deck.place() == place
+    press(deck, "Shift+Digit1", "Shift+Digit1", "Backspace", "4", "4", "Backspace")
+    assert hands(deck, "li") == ["0", "2", "1", "1"]
+    shares = deck.page.locator(f"{question} li").evaluate_all("all => all.map((each) => each.style.cssText)")
+    assert [re.sub(r"\D+", "", share) for share in shares] == ["0", "1", "05", "05"]
+    pdf.open_deck(deck.page, deck.file)
+    deck.slide(answer)
+    assert hands(deck, "p") == ["1"] and hands(deck, "li") == ["0", "2", "1"]
+    said = deck.page.locator(f"{answer} [data-said]")
+    assert said.evaluate("each => getComputedStyle(each, '::after').content") == '" 1 of 4 said so."'
+    assert said.evaluate("each => getComputedStyle(each, '::after').visibility") == "visible"
+    deck.slide(question)
+    assert findings(deck.page, "section.present:not(.stack)") == []
+    press(deck, "Shift+Backspace")
+    assert hands(deck, "*") == []
+    deck.slide(answer)
+    assert hands(deck, "*") == []
+    assert said.evaluate("each => getComputedStyle(each, '::after').visibility") == "hidden"
+    deck.page.evaluate("Reveal.toggleHelp(true)")
+    assert "A hand for A … I" in deck.page.locator(".r-overlay-help").inner_text()
+    deck.page.evaluate("Reveal.toggleHelp(false)")
+
+
+def test_numbers_that_are_typed_become_dots_beside_the_measured_one(decks):
+    deck = decks("01")
+    deck.slide(".deck-predict[data-prediction=steps-by-kappa]")
+    deck.page.evaluate("Reveal.slide(Reveal.getState().indexh, Reveal.getState().indexv, 0)")
+    axis = deck.page.locator(".deck-predict[data-prediction=steps-by-kappa] .deck-numbers")
+    press(deck, "5", "Enter", "2", "0", "1", "Backspace", "Enter", "0", ".", "5")
+    assert axis.get_attribute("data-typed") == "0.5"
+    press(deck, "Enter", "Enter", "0", "Enter", "Backspace", "5", "0", "Enter", "7", "PageDown", "PageUp", "Enter")
+    assert axis.locator("svg").get_attribute("aria-label") == "the room: 5, 20, 50"
+    deck.slide(".deck-saw[data-prediction=steps-by-kappa]")
+    axis = deck.page.locator(".deck-saw[data-prediction=steps-by-kappa] .deck-numbers")
+    left = [float(dot.get_attribute("cx")[:-1]) for dot in axis.locator("circle").all()]
+    measured = float(axis.locator(".deck-measured").get_attribute("x1")[:-1])
+    assert left[0] < measured < left[1] < left[2]  # 11.1
+    said = deck.page.locator(".deck-saw[data-prediction=steps-by-kappa] [data-said]")
+    assert said.get_attribute("data-said") == "The room's middle: 20."
+    deck.page.evaluate("""postMessage('{"room":{"steps-by-kappa":["<b>2</b>",3]}}')""")
+    deck.page.wait_for_function("""Room.votes("steps-by-kappa")[0] === 3""")
+    assert axis.locator("svg").get_attribute("aria-label") == "the room: 3" and axis.locator("b").count() == 0
+    deck.page.evaluate("Room.take('steps-by-kappa', [])")
+    assert axis.locator("svg").count() == 0
+
+
+def test_a_room_votes_on_a_quick_question_and_then_the_answers_come_one_by_one(decks):
+    deck = decks("02b")
+    cell = next(cell for cell in deck.notebook.cells if has_tag(cell, "quiz"))
+    shown = cell.outputs[0].metadata.workshop
+    deck.slide(f"[data-room={shown.name}]")
+    deck.page.evaluate("Reveal.slide(Reveal.getState().indexh, Reveal.getState().indexv, -1)")
+    cards = deck.page.locator("section.present:not(.stack) .deck-card")
+    letters = cards.locator(".deck-summary").evaluate_all(
+        "all => all.map((e) => getComputedStyle(e, '::before').content)"
+    )
+    assert letters == [f'"{letter}. "' for letter in "ABCDEFGHI"[: len(shown.choices)]]
+    size = cards.locator(".deck-summary").first.evaluate("each => parseFloat(getComputedStyle(each).fontSize)")
+    assert size >= 28
+    press(deck, "1", "3", "3")
+    assert hands(deck, ".deck-card") == ["1", "0", "2"]
+    for come in range(4):
+        assert cards.locator(".deck-body-of.visible").count() == come
+        press(deck, "PageDown")
+    press(deck, "PageUp", "Shift+Backspace")
+    assert hands(deck, "*") == []
+
+
+def test_on_a_slide_that_asks_nothing_the_keys_do_what_they_did(first):
+    first.page.evaluate("Reveal.slide(0, 0)")
+    press(first, "1", "Backspace", "Enter")
+    assert first.place()[:2] == [0, 0] and first.page.evaluate("sessionStorage.length") == 0
+    press(first, ".")
+    assert first.page.evaluate("Reveal.isPaused()")
+    press(first, ".")
+    assert not first.page.evaluate("Reveal.isPaused()")
+
+
+def test_each_answer_of_a_prediction_finds_its_place_in_what_was_measured(deck):
+    wrong = deck.page.evaluate(
+        """() => [...document.querySelectorAll(".slides .deck-saw[data-prediction]")].filter((saw) => {
+             const name = saw.dataset.prediction, rows = [...saw.querySelectorAll("[data-room]")];
+             const choices = document.querySelectorAll(`.slides .deck-predict [data-room="${name}"]`).length;
+             const places = new Set(rows.map((row) => row.dataset.choice));
+             if (!choices) return !(saw.querySelector(".deck-numbers").dataset.measured > 0);
+             return rows.length !== choices || places.size !== choices;
+           }).map((saw) => saw.dataset.prediction)"""
+    )
+    assert wrong == []
+
+
+def test_the_hands_of_a_full_room_have_their_room(decks):
+    deck = decks("01")
+    names = deck.page.evaluate(
+        """() => {
+             const names = [...new Set([...document.querySelectorAll("[data-asks]")].map((each) => each.dataset.asks))];
+             for (const name of names) Room.take(name, [...Array(88).keys()].map((hand) => 1 + hand % 3));
+             return names;
+           }"""
+    )
+    assert len(names) > 15 and deck.page.evaluate(MEASURE) == []
+    deck.page.evaluate("names => names.forEach((name) => Room.take(name, []))", names)
 
 
 def test_the_lab_moves_without_a_kernel(deck):
@@ -455,6 +610,9 @@ LATE = """{
 }"""
 
 
+VOTED = "Storage.prototype.getItem = () => '[1, 1]'"  # on every question
+
+
 def test_a_deck_for_paper_is_ready_when_all_its_pages_are(first, browser):
     page = browser.new_page(viewport={"width": 1280, "height": 720})
     page.add_init_script(LATE)
@@ -476,7 +634,9 @@ def test_the_pdf_has_a_page_for_every_slide(decks, number, browser):
 
 def test_a_hand_out_has_the_questions_and_no_answer(decks, browser):
     deck, page = decks("02a"), browser.new_page(viewport={"width": 1280, "height": 720})
+    page.add_init_script(VOTED)
     pdf.open_deck(page, deck.file, "?handout")
+    assert page.locator("[data-hands]").count() == 0
 
     def texts(selector, page=page):
         return page.locator(f".slides {selector}").all_text_contents()
@@ -537,7 +697,9 @@ def test_a_hand_out_is_printed_beside_the_deck(tmp_path, monkeypatch):
 def test_nothing_is_cut_on_paper(browser, decks):
     deck = decks("02b")
     page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.add_init_script(VOTED)
     pdf.open_deck(page, deck.file, "?print-pdf")
+    assert page.locator("[data-hands]").count() == 0
     cut = page.evaluate(
         """() => [...document.querySelectorAll(".pdf-page")].flatMap((page) => {
              const right = page.getBoundingClientRect().right - 45;
@@ -608,7 +770,7 @@ def test_a_translated_lesson_has_the_slides_minutes_and_sections_of_its_original
 def test_the_speaker_view_shows_the_notes_and_turns_the_pages(decks):
     deck = decks("01")
     deck.page.evaluate("document.activeElement.blur(), Reveal.slide(1, 0, -1)")
-    note = deck.page.evaluate("Reveal.getCurrentSlide().querySelector('aside.notes').textContent").strip()
+    note = deck.page.evaluate("Reveal.getCurrentSlide().querySelector('.notes .deck-section-note').textContent").strip()
     with deck.page.expect_popup() as popup:
         deck.page.keyboard.press("s")
     view = popup.value
@@ -616,6 +778,17 @@ def test_the_speaker_view_shows_the_notes_and_turns_the_pages(decks):
     assert note[:60] in view.locator(".speaker-controls-notes").inner_text()
     for frame in view.frames[1:]:
         frame.wait_for_selector("html.deck-ready", state="attached", timeout=180_000)
+    question = ".deck-predict[data-prediction=edge-lr] li"
+    deck.slide(question)
+    view.frames[1].wait_for_selector(f"section.present {question}", state="attached")
+    deck.slide(question)  # a view that turns to another slide sends the deck back to what it showed first there
+    view.frames[1].wait_for_selector("section.present .deck-predict.visible li")
+    view.keyboard.press("2")
+    deck.page.wait_for_selector(f"{question}[data-hands='1']")
+    deck.page.keyboard.press("2")
+    for frame in view.frames[1:]:
+        frame.wait_for_selector(f"{question}[data-hands='2']", state="attached")
+    deck.page.keyboard.press("Shift+Backspace")
     deck.page.evaluate("Reveal.slide(6, 0, -1)")  # ten minutes too early, at least
     view.locator(".pacing.ahead:visible").wait_for(timeout=90_000)
     deck.page.evaluate("Reveal.slide(1, 0, -1)")
@@ -714,10 +887,24 @@ def test_colours_have_contrast(variant):
         parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
         return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
 
+    def contrast(ground, ink):
+        high, low = sorted((light(ground), light(colors[ink])), reverse=True)
+        return (high + 0.05) / (low + 0.05)
+
     for ground in ("paper", "shade"):
         for ink in ("ink", "quiet", "blue", "orange", "green", "pink"):
-            high, low = sorted((light(colors[ground]), light(colors[ink])), reverse=True)
-            assert (high + 0.05) / (low + 0.05) >= 4.5, f"{ink} on {ground}"
+            assert contrast(colors[ground], ink) >= 4.5, f"{ink} on {ground}"
+    bars = re.findall(
+        r"--tint: color-mix\(in srgb, var\(--(\w+)\) (\d+)%", (page.TEMPLATES / "deck" / "room.css").read_text()
+    )
+    for name, percent in bars:  # words stand on the bars of the room
+        bar = [
+            (int(percent) * a + (100 - int(percent)) * b) / 100
+            for a, b in zip(colors[name], colors["paper"], strict=True)
+        ]
+        for ink in {"orange": ("ink", "blue"), "green": ("ink", "green")}[name]:
+            assert contrast(bar, ink) >= 4.5, f"{ink} on a bar of {name}"
+    assert len(bars) == 2
 
 
 # ---- what lessons do not have yet ------------------------------------------------------------------------------------
@@ -834,6 +1021,30 @@ def test_a_paragraph_stands_out_by_the_tag_of_its_cell(browser, tmp_path):
         assert titles.last.inner_text() == "In the end"
         pdf.open_deck(deck.page, deck.file, "?handout")
         assert titles.last.inner_text() == "One"  # a slide with answers only is none of a hand-out
+    finally:
+        deck.page.context.close()
+
+
+def test_a_slides_note_is_said_with_its_cell_and_what_goes_on_says_so(browser, tmp_path):
+    source = "".join(f"value_{i} = {i}\n" for i in range(20))
+    notebook = a_notebook(
+        tmp_path,
+        ("markdown", "slide", "# A title"),
+        ("markdown", "slide", "## One\n\nSome text that says something."),
+        ("markdown", "notes", "Point at the word.", "slide-note"),
+        ("code", "subslide", source, "code"),
+        ("markdown", "notes", "All of it in 5 minutes."),
+        ("markdown", "subslide", "### More\n\nSome more text."),
+        ("markdown", "notes", "The rest in 2 minutes."),
+    )
+    deck = Deck.open(browser, slides.write_deck(notebook, tmp_path), nbformat.read(notebook, as_version=4))
+    try:
+        title, one, code, on, more = deck.page.locator(".slides aside.notes").all_text_contents()
+        assert "Here begins: A title" in title and "In short" not in code
+        assert "Point at the word." in one and "All of it in 5 minutes." in one and "Next: what" in one
+        assert "will give" in code and not re.search("Point|All of it|Next", code)
+        assert "goes on from the slide before: value_10" in on and "Next: More." in on
+        assert "The rest" not in one and "The rest in 2 minutes." in more and "The lesson ends here." in more
     finally:
         deck.page.context.close()
 
