@@ -10,12 +10,12 @@ import re
 from nbformat import NotebookNode
 
 from tools.deck.shown_code import without_proofs
+from tools.minutes import SAID
 from tools.notebooks import QUESTION, QUIZ, has_tag, is_note
 
 LONGEST = 260  # characters of what is quoted
-Said = dict[
-    str, str
-]  # the role of a block in deck.js → what to say of it, as Markdown; "": of the cell; "next": after it
+# The role of a block in deck.js → what to say of it, as Markdown; "": of the cell; "next": after it.
+Said = dict[str, str]
 
 
 def notes(notebook: NotebookNode) -> dict[str, Said]:
@@ -115,7 +115,7 @@ def _minutes(cells: list[NotebookNode], place: int) -> int:
     ends = [i for i, each in enumerate(cells) if is_note(each) and not has_tag(each, "slide-note")]
     end = next((i for i in ends if i > place), len(cells))
     section = cells[max((i for i in ends if i < place), default=-1) + 1 : end + 1]
-    said = re.findall(r"(\d+) minutes?\b", section[-1].source)
+    said = SAID.findall(section[-1].source)
     return int(said[-1]) // sum(has_tag(each, "exercise-stub") for each in section) if said else 0
 
 
@@ -123,9 +123,7 @@ def _lab(cell: NotebookNode) -> str:
     """Minutes, and goals of the lab that the cell shows; for an offline deck, frames.py has put them below it."""
     shown = str([output.get("data", {}).get("text/html", "") for output in cell.get("outputs", ())])
     goals = "\n".join(f"- {goal}" for goal in re.findall(r"<div>[○✓] (.*?)</div>", shown))
-    return (
-        f"Eight to ten minutes, in pairs. Stop when half the room has the second goal below the lab.\n\n{goals}".strip()
-    )
+    return f"Eight to ten minutes, in pairs. Stop when half the room has the second goal.\n\n{goals}".strip()
 
 
 def _reading_code(cell: NotebookNode) -> str:
