@@ -75,7 +75,7 @@ const Room = (() => {
     addEventListener("message", ({ data, source }) => {
       const told = typeof data === "string" && data.startsWith('{"room":') && JSON.parse(data).room;
       if (!told || (leader && source !== leader)) return;
-      if (!leader) views.add(source);
+      if (!leader && source !== window) views.add(source);
       const all = Object.keys(told).length ? told : Object.fromEntries(Object.keys(questions).map((name) => [name, votes(name)]));
       keep(all);
     });

@@ -78,12 +78,12 @@ def _question(shows: dict, text: str, results: dict[str, str]) -> str:
     number = len(shows["choices"])
     how = "Type each number that is said, then Enter."
     if number:
-        how = f"The keys 1 to {number} count hands for A to {chr(64 + number)}; Backspace takes the last one back."
-    ask = "Ask, wait ten seconds, then all hands at once: nobody goes on without an answer."
+        how = f"Keys 1 to {number} count hands for A to {chr(64 + number)}."
+    ask = "Wait ten seconds, then all hands at once."
     answers = results.get(shows["name"], "")
     if shows["role"] == QUIZ:
         answers = "\n".join(f"- *{choice}:* {told}" for choice, told in _unfolded(text)[1])
-        ask = "A vote first, then one answer after the other; let somebody who was wrong say why."
+        ask = "A vote first, then one answer after the other."
     return f"{ask} {how}" + (f"\n\nFor you alone:\n\n{answers}" if answers else f" {_first(text)}")
 
 

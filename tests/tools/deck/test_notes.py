@@ -78,7 +78,7 @@ def said():
     [
         ("one", "text", ["New words: edge."]),
         ("one", "next", ["the question *Which?*"]),
-        ("asks", "predict", ["keys 1 to 2 count hands for A to B", "**Measured: 0.2.**", "- *0.1:* It looks safe."]),
+        ("asks", "predict", ["Keys 1 to 2 count hands for A to B", "**Measured: 0.2.**", "- *0.1:* It looks safe."]),
         ("asks", "next", ["the figure *0.2 ends lowest & first*"]),
         ("figure", "figure", ["0.2 ends lowest & first.", "The reading: The second one ends lowest."]),
         ("figure", "saw", ["who said what", "**Measured: 0.2.**"]),
