@@ -6,7 +6,6 @@ are moved in a browser, in the classic notebook: it draws ipywidgets 7, as Colab
 """
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
@@ -22,36 +21,26 @@ from nbclient import NotebookClient
 from tests.colab.in_browser import TRIED, moved_labs
 from tests.support.jupyter_page import ROOT
 from tools.browser import NoBrowser
-from tools.installation import InstallationTrouble, Installers, ask, check_room, step, torch_from
+from tools.installation import InstallationTrouble, ask
 from tools.notebooks import UnknownLesson, find_all, number_of
+from tools.second_environment import interpreters, make
 
 FOLDER, PINS = ROOT / "build" / "colab", Path(__file__).with_name("requirements.txt")
-PYTHON, GIGABYTES = "3.13", 6
+PYTHON = "3.13"
 CELL_SECONDS = 300
 CONTENT = "/content"  # where a notebook begins on Colab
 KEPT_OUT = shutil.ignore_patterns(".*", "build", "my-work", "wheels", "__pycache__")
 
 
-def install(folder: Path = FOLDER) -> Path:
+def install() -> Path:
     """The Python of an environment with the pinned packages, made anew if the pins have changed.
 
     Raises InstallationTrouble, with what to do, if a package cannot be had.
     """
-    wanted = f"python{PYTHON}"
-    found = ask(Path(wanted), "-c", "import sys; print(sys.executable)") or sys.executable
-    if found == sys.executable and sys.version_info[:2] != tuple(map(int, PYTHON.split("."))):
-        print(f"There is no {wanted} on the PATH, so this Python {sys.version.partition(' ')[0]} takes its place.")
-    env, stamp = folder / "env", folder / "installed"
-    python = env / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    pins = hashlib.sha256(PINS.read_bytes() + found.encode()).hexdigest()
-    if not stamp.exists() or stamp.read_text() != pins:
-        folder.mkdir(parents=True, exist_ok=True)
-        check_room(folder, GIGABYTES)
-        step("Making the environment", found, "-m", "venv", "--clear", env)
-        installers = Installers(env, python)
-        installers.install("Installing Colab's versions", "-r", PINS, *torch_from(installers))
-        stamp.write_text(pins)
-    return python
+    there = PYTHON in interpreters()
+    if not there:
+        print(f"Python {PYTHON} is not installed here, so {sys.version.partition(' ')[0]} takes its place.")
+    return make(FOLDER / "env", ("Installing Colab's versions", "-r", str(PINS)), python=PYTHON if there else "")
 
 
 class Colab:
