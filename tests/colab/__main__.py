@@ -73,7 +73,7 @@ class Colab:
         kernels.get_kernel_spec = lambda name: KernelSpec(argv=argv, display_name=name, language="python")
         manager = AsyncKernelManager(kernel_spec_manager=kernels)
         client = NotebookClient(notebook, km=manager, timeout=CELL_SECONDS, allow_errors=True)
-        client.execute(cwd=str(self.content), env=self.variables)
+        client.execute(cleanup_kc=True, cwd=str(self.content), env=self.variables)
         errors, warnings = [], []
         for cell in notebook.cells:
             expected = "raises-exception" in cell.metadata.get("tags", ())

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from nbformat import v4
 
@@ -21,6 +22,7 @@ import utils
 assert not os.environ["JPY_SESSION_NAME"]
 assert Path.cwd().parts[-2:] == ("optimizer-workshop", "my-work")  # a copy: nobody's answers are touched
 assert Path(utils.__file__).parents[1] == Path.cwd().parent
+Path("kernel").write_text(str(os.getpid()))
 """
 
 
@@ -44,6 +46,8 @@ def test_errors_and_warnings_are_told_and_nothing_else(page, tmp_path):
         ["cell error: ZeroDivisionError: division by zero"],
         ["cell warning wrote to stderr: careful"],
     )
+    kernel = int((page.content / "optimizer-workshop" / "my-work" / "kernel").read_text())
+    assert not psutil.pid_exists(kernel), "each lesson would leave a kernel and its memory to the next"
 
 
 def test_every_package_that_lessons_import_has_its_version():
