@@ -76,6 +76,5 @@ def move(page: Page, place: int) -> None:
     plot = lab.locator("svg.workshop-plot")
     expect(plot).to_be_visible(timeout=120_000)
     before = plot.get_attribute("aria-label")
-    sliders = lab.locator(".widget-slider").filter(has_text="lr", visible=True)
-    sliders.locator(".ui-slider-handle").first.press("ArrowRight")
+    lab.get_by_role("slider", name="lr").locator("visible=true").first.press("ArrowRight")
     expect(plot).not_to_have_attribute("aria-label", before)

@@ -67,13 +67,14 @@ function render({ model, el }) {
   };
   // ipywidgets leaves handles and buttons without a name, a slider over options says the number of the option for its value,
   // and JupyterLab would take the arrow keys for shortcuts.
-  const name = () => el.closest(".workshop-lab")?.querySelectorAll(".noUi-handle, button, select, input, .widget-readout").forEach((control) => {
+  const name = () => el.closest(".workshop-lab")?.querySelectorAll(".noUi-handle, .ui-slider-handle, button, select, input, .widget-readout").forEach((control) => {
     // The number beside a slider looks like a field, but a slider over options shows what is typed there and does not move.
     if (control.matches(".widget-readout")) { control.inert = true; return; }
     const slider = control.closest(".widget-slider"), row = control.closest(".workshop-row");
     const icon = Object.keys(BUTTONS).find((each) => control.querySelector("." + each));
     const label = slider ? slider.querySelector(".widget-label").textContent : BUTTONS[icon];
     if (label) control.setAttribute("aria-label", row ? `${row.querySelector(".widget-checkbox, .workshop-name").textContent.trim().replace("\u200b", "")}, ${label}` : label);
+    if (control.matches(".ui-slider-handle")) control.setAttribute("role", "slider"); // ipywidgets 7, as on Colab
     if (slider) control.setAttribute("aria-valuetext", slider.querySelector(".widget-readout").textContent);
     control.dataset.lmSuppressShortcuts = "true";
   });
