@@ -164,8 +164,8 @@ def test_every_slide_fits(deck):
     assert deck.page.evaluate(MEASURE) == []
 
 
-# Figures that stand alone at first: those that have not all the room, leave it or share it. The smallest words of a
-# figure have 10 points (utils/workshop.mplstyle).
+# Figures that stand alone at first: those that have not all the room, leave it or share it; of others, those that would
+# be much larger alone. The smallest words of a figure have 10 points (utils/workshop.mplstyle).
 NARROW = """() => {
   const narrow = [], seen = (e) => e.checkVisibility({ opacityProperty: true, visibilityProperty: true });
   const figures = [...document.querySelectorAll(".slides .deck-body > .deck-figure:first-child")].filter((figure) =>
@@ -180,6 +180,12 @@ NARROW = """() => {
     if (words < 18 && width < 1179 && height < 573) narrow.push(told);
     if (right > room.right + 1 || bottom > room.bottom + 1) narrow.push(`${told}, leaves the slide`);
     if ([...slide.querySelectorAll(".deck-block")].filter(seen).length !== 1) narrow.push(`${told}, is not alone`);
+  }
+  for (const figure of document.querySelectorAll(".slides .deck-figure")) {
+    const { alt, dataset, naturalWidth, naturalHeight } = figure.querySelector("img");
+    const width = parseFloat(figure.style.getPropertyValue("--width"));
+    const most = Math.min(1.3 * dataset.own, 1180, (574 * naturalWidth) / naturalHeight);
+    if (!figures.includes(figure) && width < 0.8 * most) narrow.push(`${alt}: ${width} of ${most} px`);
   }
   return [figures.length, narrow];
 }"""
