@@ -292,6 +292,9 @@ const Deck = (() => {
   // What it costs to keep them on one: below code that it does not come from, an output would be taken for that code's.
   const foreign = (block, i, page) => i && page[i - 1].role === "code" && page[i - 1].cell !== block.cell && /output|table|figure/.test(block.role);
 
+  // Whether a figure stands alone at first: until the words come it has all the room.
+  const first = (page) => page[0]?.role === "figure" && page.slice(1).every((block) => block.fragment);
+
   function layout(page, tall) {
     const figures = page.filter((block) => block.role === "figure");
     const rest = page.filter((block) => block.role !== "figure");
@@ -301,12 +304,12 @@ const Deck = (() => {
     else {
       const room = tall - fixed, own = figures.reduce((sum, f) => sum + f.own * f.ratio, 0), scale = room / own;
       const fits = figures.every((f) => scale * f.own >= f.least || (page.length === 1 && scale > 0));
-      options.push({ fits, scale, cost: 8 * Math.max(0, 1 - scale) });
-      const [figure] = figures;
+      const [figure] = figures, small = (width) => (first(page) ? 8 * Math.max(0, 1 - width / figure.own) : 55 * Math.max(0, 1 - width / figure.most));
+      options.push({ fits, scale, cost: small(scale * figure.own) });
       if (figures.length === 1 && rest.length && rest.every(words)) {
         const width = Math.min(WIDTH - SIDE - SIDE_GAP, figure.most, tall / figure.ratio);
         const text = rest.reduce((sum, block) => sum + block.narrow, 0) + GAP * (rest.length - 1);
-        options.push({ fits: width >= figure.least && text <= tall, side: width, cost: 8 * Math.max(0, 1 - width / figure.own) });
+        options.push({ fits: width >= figure.least && text <= tall, side: width, cost: small(width) });
       }
     }
     return options.filter((option) => option.fits).sort((a, b) => a.cost - b.cost)[0];
@@ -371,8 +374,8 @@ const Deck = (() => {
     const code = page.flatMap((block) => block.code ?? []);
     if (code.length) element.append(make("div", "deck-folded", ...code));
     if (how.side) body.classList.add("deck-side");
-    if (page[0]?.role === "figure" && page.length > 1 && page.slice(1).every((block) => block.fragment)) {
-      body.classList.add("deck-first"); // it has all the room until the words come
+    if (page.length > 1 && first(page)) {
+      body.classList.add("deck-first");
       page[0].element.style.setProperty("--alone", `${Math.floor(page[0].most)}px`);
     }
     if (loud(page, room(section))) body.classList.add("deck-loud");

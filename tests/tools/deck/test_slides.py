@@ -164,8 +164,8 @@ def test_every_slide_fits(deck):
     assert deck.page.evaluate(MEASURE) == []
 
 
-# Figures that stand alone at first: those that have not all the room, leave it or share it. The smallest words of a
-# figure have 10 points (utils/workshop.mplstyle).
+# Figures that stand alone at first: those that have not all the room, leave it or share it; of others, those that would
+# be much larger alone. The smallest words of a figure have 10 points (utils/workshop.mplstyle).
 NARROW = """() => {
   const narrow = [], seen = (e) => e.checkVisibility({ opacityProperty: true, visibilityProperty: true });
   const figures = [...document.querySelectorAll(".slides .deck-body > .deck-figure:first-child")].filter((figure) =>
@@ -180,6 +180,12 @@ NARROW = """() => {
     if (words < 18 && width < 1179 && height < 573) narrow.push(told);
     if (right > room.right + 1 || bottom > room.bottom + 1) narrow.push(`${told}, leaves the slide`);
     if ([...slide.querySelectorAll(".deck-block")].filter(seen).length !== 1) narrow.push(`${told}, is not alone`);
+  }
+  for (const figure of document.querySelectorAll(".slides .deck-figure")) {
+    const { alt, dataset, naturalWidth, naturalHeight } = figure.querySelector("img");
+    const width = parseFloat(figure.style.getPropertyValue("--width"));
+    const most = Math.min(1.3 * dataset.own, 1180, (574 * naturalWidth) / naturalHeight);
+    if (!figures.includes(figure) && width < 0.8 * most) narrow.push(`${alt}: ${width} of ${most} px`);
   }
   return [figures.length, narrow];
 }"""
@@ -760,7 +766,8 @@ def test_a_translated_lesson_has_the_slides_minutes_and_sections_of_its_original
     nbformat.write(lesson, notebook)
     copy = Deck.open(browser, slides.write_deck(notebook, tmp_path), lesson)
     roles = """() => [...document.querySelectorAll(".slides section:not(.stack)")].map((slide) => [slide.dataset.timing,
-      ...slide.querySelectorAll(".deck-block, .deck-card")].map((each) => each?.className ?? each))"""
+      ...[...slide.querySelectorAll(".deck-block, .deck-card")].map((each) =>
+        each.className.replace(/ (visible|current-fragment)/g, ""))])"""
     assert copy.page.evaluate(roles) == original.page.evaluate(roles)
     assert "bis" in copy.page.locator(".slides").first.inner_text()
     assert parts.shown(lesson, "1,4") == parts.shown(original.notebook, "1,4")
