@@ -583,6 +583,7 @@ def test_a_lost_network_is_told_until_it_is_back(deck):
 def test_a_dead_kernel_is_told_and_a_key_starts_it_again(deck):
     lab, case, page = deck.show_lab("01"), LABS["01"], deck.page
     here, notice, dialog = deck.at(), page.locator("#deck-notice"), page.locator("#deck-restart")
+    expect(lab.handle(case.slider)).to_be_visible(timeout=LIMIT * 1000)
     (kernel,) = psutil.Process(deck.process.pid).children()
     kernel.kill()
     expect(notice).to_contain_text("The kernel has died, and the labs stand still. Press R")
