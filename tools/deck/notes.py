@@ -60,6 +60,7 @@ def _of_code(cell: NotebookNode, later: list[NotebookNode], results: dict[str, s
         rows = [row for row in text.split("\n") if row.startswith("|")]
         if shows.get("role") in (QUESTION, QUIZ):
             said["text" if shows["role"] == QUIZ else "predict"] = _question(shows, text, results)
+            said["code"] = ""  # that cell's code only asks
         elif shows.get("name"):
             measured = results[shows["name"]].split("\n")[0]
             said["saw"] = f"Before it comes: who said what? {measured} Let somebody who said otherwise tell why."
