@@ -44,7 +44,7 @@ c.JupyterHub.bind_url, c.JupyterHub.hub_port = f"http://127.0.0.1:{{hub}}", inne
 c.ConfigurableHTTPProxy.command, c.ConfigurableHTTPProxy.api_url = {proxy!r}, f"http://127.0.0.1:{{api}}"
 c.JupyterHub.spawner_class, c.JupyterHub.authenticator_class = "simple", "dummy"
 c.SimpleLocalProcessSpawner.home_dir_template = {homes!r} + "/{{username}}"
-c.Spawner.args, c.JupyterHub.concurrent_spawn_limit = ["--allow-root"], 0
+c.Spawner.args = ["--allow-root"]
 c.JupyterHub.services = [dict(name="class", api_token={token!r})]
 scopes = ["admin:users", "admin:servers", "access:servers"]
 c.JupyterHub.load_roles = [dict(name="class", services=["class"], scopes=scopes)]
@@ -82,7 +82,7 @@ class Hub:
                     return found
             except (HTTPClientError, OSError):  # not there yet
                 pass
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(2)  # as often as the hub's page; more would take a processor away
 
 
 @asynccontextmanager
@@ -117,8 +117,7 @@ class Student:
     async def arrive(self) -> None:
         begun, own = time.monotonic(), f"/user/{self.name}"
         await self.hub.ask(f"/hub/api/users/{self.name}", {})
-        await self.hub.ask(f"/hub/api/users/{self.name}/server", {})
-        await self.hub.until(f"/hub/api/users/{self.name}", lambda user: user["servers"].get("", {}).get("ready"))
+        await self._get_server()
         cells = (await self.hub.ask(f"{own}/api/contents/{LESSON}"))["content"]["cells"]
         session = {"path": LESSON, "name": "", "type": "notebook", "kernel": {"name": "python3"}}
         kernel = (await self.hub.ask(f"{own}/api/sessions", session))["kernel"]["id"]
@@ -133,6 +132,20 @@ class Student:
                     break
         assert self.slider, f"{self.name}: no slider for lr came"
         self.arrived = time.monotonic() - begun
+
+    async def _get_server(self) -> None:
+        """Ask until it is this student's turn, then until the server answers."""
+        while True:
+            try:
+                await self.hub.ask(f"/hub/api/users/{self.name}/server", {})
+                break
+            except HTTPClientError as answer:
+                if answer.code != 429:  # too many start at this time
+                    raise
+                await asyncio.sleep(2)
+        user = await self.hub.until(f"/hub/api/users/{self.name}", lambda user: not user["pending"])
+        if not user["servers"].get("", {}).get("ready"):
+            raise RuntimeError(f"{self.name}: the server did not start")
 
     async def _send(self, kind: str, content: dict) -> None:
         """Send it, and wait until the kernel has done with it."""
@@ -183,10 +196,14 @@ async def measure(students: int, proxy: list[str]) -> None:
         every = [Student(hub, f"student{number:02}") for number in range(1, students + 1)]
         await asyncio.gather(*(each.arrive() for each in every))
         seconds = sorted(each.arrived for each in every)
-        print(f"{students} arrive at once; the lab's slider is there after {seconds[0]:.0f} s for the first, ", end="")
-        print(f"{statistics.median(seconds):.0f} s for the median, {seconds[-1]:.0f} s for the last.")
+        first, middle, last = seconds[0], statistics.median(seconds), seconds[-1]
+        print(f"{students} arrive at once; the slider of the lab is there after {middle:.0f} s in the median, ", end="")
+        print(f"{first:.0f} s for the first and {last:.0f} s for the last.", flush=True)
         servers = [each.pid for each in psutil.process_iter(["cmdline"]) if "jupyterhub-singleuser" in _words(each)]
-        print(f"Memory: {sum(held(pid)[1] for pid in servers) / students:.0f} MB for each, shared pages divided.")
+        print(
+            f"Memory: {sum(held(pid)[1] for pid in servers) / students:.0f} MB for each, shared pages divided.",
+            flush=True,
+        )
         rows = []
         for active in [number for number in (1, 5, 15) if number < students] + [students]:
             found = await asyncio.gather(*(each.move(MOVES) for each in every[:active]))
