@@ -736,6 +736,7 @@ def test_hostile_ones_get_a_verdict_and_leave_no_trace(name, monkeypatch):
 
 
 def test_one_that_will_not_stop_gets_a_verdict_before_it_ends(monkeypatch):
+    monkeypatch.setattr(examiner, "SECONDS", 3.0)
     monkeypatch.setattr(examiner, "PATIENCE", 0)  # which is for busy machines
     verdict = check_optimizer(hostile(stubborn), SGD)
     assert "stopped in step 1" in verdict.message  # who waits for its end would see the steps after it
