@@ -124,6 +124,8 @@ class NotebookPage:
     def run_all(self, shown: str = "svg.workshop-plot") -> None:
         """Run every cell and wait until what `shown` selects is there."""
         expect(self.page.locator(".jp-Toolbar-kernelName").first).to_contain_text("Python 3", timeout=90_000)
+        at_work = self.page.locator(".jp-Notebook-ExecutionIndicator").first  # else what is to be run is dropped
+        expect(at_work).to_have_attribute("data-status", re.compile("idle|busy"), timeout=90_000)
         never_run = self.page.locator(".jp-CodeCell .jp-InputPrompt").first.filter(has_text="[ ]")
         for _ in range(3):  # JupyterLab drops the request, without a word, while its kernel is still connecting
             self.page.locator(".jp-Notebook .jp-Cell").first.click()
