@@ -37,19 +37,20 @@ def address(root: Path = ROOT) -> str:
     return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
 
 
-def cell(address: str) -> dict:
-    """The cell that fetches the workshop."""
+def cell(address: str, *, count: int | None = None) -> dict:
+    """The cell that fetches the workshop, with the number of its last run."""
     metadata = {"jupyter": {"source_hidden": True}, "slideshow": {"slide_type": "skip"}, "tags": ["colab"]}
     source = SOURCE.format(address=address).rstrip("\n").splitlines(keepends=True)
-    kept = {"execution_count": None, "id": "colab", "metadata": metadata, "outputs": []}
+    kept = {"execution_count": count, "id": "colab", "metadata": metadata, "outputs": []}
     return {"cell_type": "code", **kept, "source": source}
 
 
 def with_cell(cells: list[dict], address: str) -> list[dict]:
     """The cells of a lesson, with this one as their first code cell."""
     others = [each for each in cells if not has_tag(each, "colab")]
+    count = next((each["execution_count"] for each in cells if has_tag(each, "colab")), None)
     first = next(place for place, each in enumerate(others) if each["cell_type"] == "code")
-    return [*others[:first], cell(address), *others[first:]]
+    return [*others[:first], cell(address, count=count), *others[first:]]
 
 
 def badge(lesson: Path, address: str) -> str:

@@ -14,7 +14,7 @@ PATTERN = "[0-9][0-9]*-*.ipynb"
 
 # A cell's role is a tag; no tool reads it from prose, markup or code. tests/notebooks hold every notebook to them.
 TAGS = {
-    "colab": "fetches the workshop on Google Colab and does nothing elsewhere; no part of the lesson, so not counted",
+    "colab": "fetches the workshop on Google Colab and does nothing elsewhere",
     "setup": "imports and settings, which every other cell may use",
     "predict": "asks for an answer, in text or by predict(); from the first one on, stored outputs give answers away",
     "reveal": "tells what was seen, in text or by seen(): a student's copy folds it until it is wanted",

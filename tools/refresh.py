@@ -128,13 +128,9 @@ def normalise(notebook: NotebookNode) -> None:
     notebook.metadata |= {"kernelspec": KERNELSPEC, "language_info": {"name": "python"}}
     for cell in notebook.cells:
         cell.metadata = {key: value for key, value in cell.metadata.items() if key not in VOLATILE}
-    count = 0
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            uncounted = has_tag(cell, "colab")
-            count += not uncounted
-            cell.execution_count = None if uncounted else count
-            cell.outputs = list(_kept(cell.outputs, count))
+    for count, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), start=1):
+        cell.execution_count = count
+        cell.outputs = list(_kept(cell.outputs, count))
 
 
 def _kept(outputs: list[NotebookNode], count: int) -> Iterator[NotebookNode]:

@@ -122,7 +122,7 @@ def kernels(path: Path, at_once: int) -> Iterator[list]:
 
 
 def start_up(path: Path) -> Iterator[list]:
-    for what, cells in (("a kernel that has run nothing", 0), ("after the set-up cell of 02a", 1)):
+    for what, cells in (("a kernel that has run nothing", 0), ("after the set-up cell of 02a", 2)):
         with kernel(path, cells=cells) as running:
             yield [what, *memory(*running), memory(*running)[1]]
 

@@ -84,11 +84,6 @@ def code_cells(notebook: Notebook) -> list[dict]:
     return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
 
 
-def counted_cells(notebook: Notebook) -> list[dict]:
-    """The code cells of the lesson itself."""
-    return [cell for cell in code_cells(notebook) if "colab" not in tags(cell)]
-
-
 def text_cells(notebook: Notebook) -> list[dict]:
     return [cell for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
 
@@ -148,7 +143,7 @@ def valid_format(notebook: Notebook, path: Path) -> Iterator[str]:
 
 @check
 def executed_in_order(notebook: Notebook, path: Path) -> Iterator[str]:
-    for count, cell in enumerate(counted_cells(notebook), start=1):
+    for count, cell in enumerate(code_cells(notebook), start=1):
         if cell.get("execution_count") != count:
             yield f"{name(cell)} was executed as {cell.get('execution_count')}, it is code cell {count}: refresh"
 
@@ -298,7 +293,7 @@ def kernel_is_python3(notebook: Notebook, path: Path) -> Iterator[str]:
 
 @check
 def set_up_comes_first(notebook: Notebook, path: Path) -> Iterator[str]:
-    first = next(iter(counted_cells(notebook)), None)
+    first = next((cell for cell in code_cells(notebook) if "colab" not in tags(cell)), None)
     if first not in notebook["cells"][:4]:
         yield "no code among the first four cells"
     elif "setup" not in tags(first):
@@ -308,7 +303,7 @@ def set_up_comes_first(notebook: Notebook, path: Path) -> Iterator[str]:
 @check
 def fetched_on_colab(notebook: Notebook, path: Path) -> Iterator[str]:
     fetches = [cell | {"source": source(cell)} for cell in notebook["cells"] if "colab" in tags(cell)]
-    wanted = colab.cell(colab.address())
+    wanted = colab.cell(colab.address(), count=1)
     if fetches != [wanted | {"source": source(wanted)}] or "colab" not in tags(code_cells(notebook)[0]):
         yield "the first code cell is not the one that fetches the workshop on Colab: python -m tools.colab"
 
@@ -685,6 +680,7 @@ def good() -> Notebook:
     still = html_output(img.replace("<img", '<img class="lab-still lab-still-edge"'))
     cells[8]["outputs"] = [still | {"metadata": STILL_ROLE}, html_output("the sliders")]
     cells.insert(1, colab.cell(colab.address()))
+    renumber({"cells": cells})
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     return {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}
 
@@ -734,7 +730,7 @@ def with_id(id: str, new: str) -> Callable[[Notebook], None]:
 
 
 def renumber(notebook: Notebook) -> None:
-    for count, cell in enumerate(counted_cells(notebook), start=1):
+    for count, cell in enumerate(code_cells(notebook), start=1):
         cell["execution_count"] = count
 
 
