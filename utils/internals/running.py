@@ -8,6 +8,30 @@ import time
 from collections.abc import Callable
 
 GRACE = 0.6  # seconds between the time limit and giving a thread up
+IDLE = 0.05  # with less than this share of a processor's time it waits for something else than a processor
+
+
+class Clock:
+    """Seconds that work has cost since the clock was made, so that an answer need not be fast on a busy machine.
+
+    Time in which this process computes counts as long as a processor was at it, not as long as others kept the
+    processor away. Time in which it does nothing, since it sleeps or waits for input, counts whole. Ask every moment:
+    which of the two it was is decided from one question to the next.
+    """
+
+    def __init__(self):
+        self._asked, self._seconds = self._now(), 0.0
+
+    def seconds(self) -> float:
+        """So far; never more than by the clock on the wall."""
+        before, self._asked = self._asked, self._now()
+        passed, computed = (now - then for now, then in zip(self._asked, before, strict=True))
+        self._seconds += passed if computed < IDLE * passed else min(passed, computed)
+        return self._seconds
+
+    @staticmethod
+    def _now() -> tuple[float, float]:
+        return time.monotonic(), time.process_time()
 
 
 class Stop(BaseException):
@@ -17,7 +41,7 @@ class Stop(BaseException):
 def run_limited(work: Callable[[], None], seconds: float) -> tuple[bool, bool]:
     """Run `work` in a thread; (whether it ended in time, whether it has ended by now).
 
-    After `seconds` Stop is thrown into the thread; where it waits in C code it is abandoned. `work` must let Stop
+    After `seconds` of Clock Stop is thrown into the thread; where it waits in C code it is abandoned. `work` must let Stop
     through. Only the user's own KeyboardInterrupt comes out of here.
     """
     # Events, since a thread whose join() is interrupted counts as dead ever after, even if it runs on.
@@ -62,8 +86,8 @@ def _finalizers_in_silence():
 
 def _wait(ended: threading.Event, seconds: float) -> bool:
     """True if it happened in time. In slices, since Windows delivers an interrupt only between two waits."""
-    end = time.monotonic() + seconds
-    while not ended.is_set() and time.monotonic() < end:
+    clock = Clock()
+    while not ended.is_set() and clock.seconds() < seconds:
         ended.wait(min(0.05, seconds))
     return ended.is_set()
 
@@ -74,10 +98,10 @@ def _stop(thread: threading.Thread, ended: threading.Event) -> bool:
     A loop that catches everything ends when a throw hits it outside its `try`. That takes thousands of throws, so the
     threads change places as often as Python lets them: at its usual 5 ms a tight loop survived one time in three.
     """
-    end, interval = time.monotonic() + GRACE, sys.getswitchinterval()
+    clock, interval = Clock(), sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        while not ended.is_set() and thread.is_alive() and time.monotonic() < end:
+        while not ended.is_set() and thread.is_alive() and clock.seconds() < GRACE:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Stop))
             time.sleep(0)  # let it run
     finally:

@@ -3,7 +3,6 @@
 Candidate and reference are led through the same histories, each in a guarded call, and compared after every step.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -19,11 +18,12 @@ from utils.checks.examiner.reasons import reason_of
 from utils.checks.examiner.report import Differs, Point, judged, report
 from utils.checks.examiner.walks import walk
 from utils.guard import NotYet, Verdict, Wrong, check, has_placeholder, name_of, not_yet
+from utils.internals.running import Clock
 
 __all__ = ["Differs", "check_optimizer", "examine"]
 
-SECONDS = 3.0  # for all that the candidate does in 20 steps; on a quiet machine a reference needs 0.1 to 0.3
-PATIENCE = 8  # or so many times as long as the reference took: where that is slow, it is the machine that is busy
+SECONDS = 3.0  # for all that the candidate does in 20 steps; a reference needs 0.1 to 0.3
+PATIENCE = 8  # or so many times as long as the reference took, where that is slow itself
 
 _EFFECTS = {  # what an attempt notes beside the parameters: what is to be said if it noted nothing
     "memory": "updates in place",
@@ -41,8 +41,8 @@ def check_optimizer(
     Both are factories, such as `partial(torch.optim.SGD, lr=0.1)`. In float64 the parameters must agree after every
     step to 1e-12 of their largest value. The message of the verdict is a report card: what passed, the first thing
     that failed and, where a known mistake explains it, the name of the mistake. Never raises, except AssertionError
-    for a failure where WORKSHOP_STRICT=1; takes at most 5 seconds however the candidate behaves (for 20 steps, and on
-    a machine that is not so busy that the reference alone takes half a second).
+    for a failure where WORKSHOP_STRICT=1; takes at most 5 seconds of a processor however the candidate behaves (for 20
+    steps, and unless the reference alone takes half a second).
     """
 
     def judge(made):
@@ -58,7 +58,7 @@ def examine(candidate: Callable[..., Optimizer], reference: Callable[..., Optimi
     _judge_arguments(candidate, reference, steps)
     limit = SECONDS * max(1.0, steps / 20)
     options, of_matrices = _look_at(reference)
-    lr, begin = options["lr"], time.monotonic()
+    lr, clock = options["lr"], Clock()
 
     def with_truth(point: Point) -> Point:
         return replace(point, truth=attempt(partial(point.run, lr=lr), reference, 10 * limit))
@@ -69,8 +69,7 @@ def examine(candidate: Callable[..., Optimizer], reference: Callable[..., Optimi
         raise Wrong(f"The reference itself cannot be examined. {broken}")
     if apart(points[0].truth.rows, points[1].truth.rows):
         raise Wrong("The reference itself cannot be examined. Two of it, one after the other, do not do the same.")
-    now = time.monotonic()
-    points = _try(points, candidate, with_truth, lr=lr, end=now + max(limit, PATIENCE * (now - begin)))
+    points = _try(points, candidate, with_truth, lr=lr, seconds=max(limit, PATIENCE * clock.seconds()))
     _stop_at_stub(points)
     _refuse_a_reference_that_changes(points, with_truth)
     values = [point for point in points if point.part == "values"]
@@ -117,12 +116,12 @@ def _points(steps: int, *, of_matrices: bool) -> list[Point]:
     ]
 
 
-def _try(points: list[Point], candidate: Callable, with_truth: Callable, *, lr: float, end: float) -> list[Point]:
-    """The points with what the candidate did in them, until the monotonic time `end` or until it had to be stopped.
+def _try(points: list[Point], candidate: Callable, with_truth: Callable, *, lr: float, seconds: float) -> list[Point]:
+    """The points with what the candidate did in them, until it has used up its `seconds` and had to be stopped.
 
     `with_truth(point)` is the point with what the reference did in it.
     """
-    tried = []
+    tried, clock = [], Clock()
     for point in points:
         if tried and tried[-1].tried and not tried[-1].tried.ended:
             break  # its time is up, or its thread may still be running
@@ -136,7 +135,7 @@ def _try(points: list[Point], candidate: Callable, with_truth: Callable, *, lr: 
         if point.truth.skipped or (point.truth.error and not (point.case and point.case.refused_alike)):
             tried.append(replace(point, skipped="the reference does not take that"))
             continue
-        ours = attempt(partial(point.run, lr=lr), candidate, max(0.0, end - time.monotonic()))
+        ours = attempt(partial(point.run, lr=lr), candidate, max(0.0, seconds - clock.seconds()))
         point = replace(point, tried=ours, skipped=ours.skipped)
         tried.append(point if point.skipped else judged(point))
     return tried + [replace(point, skipped="the time was up") for point in points[len(tried) :]]

@@ -4,7 +4,6 @@ A mistake is named only if a rule that makes it, and makes no other, leads along
 The rules are trusted only where they reproduce the reference when they make no mistake.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from utils.checks.examiner.cases import Case, Rows, apart
 from utils.checks.update_mistakes import KNOWN, OF_ANY
 from utils.checks.update_rules import History, Rule, follow, rule_of
 from utils.guard import Mistake
+from utils.internals.running import Clock
 
 SECONDS = 1.0  # for the search: a reference may be slow
 
@@ -62,12 +62,12 @@ def diagnose(make_reference: Callable, options: dict, *, walks: list[Walk]) -> M
     make_reference    the factory of the reference
     options           those of its group, `lr` among them
     """
-    end = time.monotonic() + SECONDS
+    clock = Clock()
     known = [*KNOWN, (rule_of(make_reference), OF_ANY)]
     right = ((r, m) for r, m in known if all(_leads_along(r, w.case, w.truth, w.steps, options) for w in walks))
     rule, mistakes = next(right, (None, ()))
     for mistake in mistakes:
-        if time.monotonic() > end:
+        if clock.seconds() > SECONDS:
             return None
         flawed = rule.with_mistake(mistake)
         if all(_leads_along(flawed, walk.case, walk.rows, walk.steps, options) for walk in reversed(walks)):
