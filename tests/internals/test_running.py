@@ -93,3 +93,18 @@ def test_who_only_waits_is_stopped_by_the_clock_on_the_wall(wait):
     ended = []
     in_time, _ = run_limited(lambda: ended.append(wait(20)), 0.1)
     assert not in_time and not ended
+
+
+def test_what_is_imported_when_the_time_is_up_is_loaded_whole(monkeypatch, tmp_path):
+    lines = "import time", "begun = time.thread_time()", "while time.thread_time() < begun + 0.5: pass", "whole = True"
+    (tmp_path / "takes_half_a_second.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def import_and_loop():
+        import takes_half_a_second  # noqa: F401
+
+        while True:
+            pass
+
+    assert run_limited(import_and_loop, 0.1) == (False, True)
+    assert sys.modules.pop("takes_half_a_second").whole

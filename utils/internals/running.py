@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 GRACE = 0.6  # seconds between the time limit and giving a thread up
+IMPORT = 20.0  # and at most so many before that, until a module is loaded
 IDLE = 0.05  # with less than this share of a processor's time it waits for something else than a processor
 
 
@@ -41,8 +42,8 @@ class Stop(BaseException):
 def run_limited(work: Callable[[], None], seconds: float) -> tuple[bool, bool]:
     """Run `work` in a thread; (whether it ended in time, whether it has ended by now).
 
-    After `seconds` of Clock Stop is thrown into the thread; where it waits in C code it is abandoned. `work` must let Stop
-    through. Only the user's own KeyboardInterrupt comes out of here.
+    After so many `seconds` of Clock, Stop is thrown into the thread; where it waits in C code it is abandoned. `work`
+    must let Stop through. Only the user's own KeyboardInterrupt comes out of here.
     """
     # Events, since a thread whose join() is interrupted counts as dead ever after, even if it runs on.
     ended, quiet = threading.Event(), threading.Event()
@@ -61,6 +62,7 @@ def run_limited(work: Callable[[], None], seconds: float) -> tuple[bool, bool]:
     try:
         in_time = _wait(ended, seconds)
     finally:  # also when the user interrupts
+        _wait_for_import(thread)
         with _finalizers_in_silence():
             stopped = _stop(thread, ended)
         quiet.set()
@@ -92,6 +94,20 @@ def _wait(ended: threading.Event, seconds: float) -> bool:
     return ended.is_set()
 
 
+def _wait_for_import(thread: threading.Thread) -> None:
+    """Until the thread is through with what it imports: torch's compiler, cut off half-way, cannot be loaded again."""
+    clock = Clock()
+    while _imports(thread) and clock.seconds() < IMPORT:
+        time.sleep(0.01)
+
+
+def _imports(thread: threading.Thread) -> bool:
+    frame = sys._current_frames().get(thread.ident)
+    while frame and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None
+
+
 def _stop(thread: threading.Thread, ended: threading.Event) -> bool:
     """Throw Stop into the thread until it ends or GRACE is over: True if it ended.
 
@@ -102,7 +118,8 @@ def _stop(thread: threading.Thread, ended: threading.Event) -> bool:
     sys.setswitchinterval(1e-6)
     try:
         while not ended.is_set() and thread.is_alive() and clock.seconds() < GRACE:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Stop))
+            if not _imports(thread):
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Stop))
             time.sleep(0)  # let it run
     finally:
         sys.setswitchinterval(interval)
