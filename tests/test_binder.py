@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,17 @@ def test_the_files_that_the_requirements_name_are_where_pip_looks():
     assert (ROOT / options["-e"] / "pyproject.toml").is_file()  # from the folder in which pip runs
     python = (BINDER / "runtime.txt").read_text(encoding="utf-8").strip()
     assert python == "python-" + ".".join(map(str, OLDEST_PYTHON))
+
+
+@pytest.mark.skipif(not find_spec("repo2docker"), reason="Binder's repo2docker, which a job of its own installs in CI")
+def test_repo2docker_finds_the_python_the_packages_and_the_script():
+    command = [sys.executable, "-m", "repo2docker", "--no-build", "--debug", str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert re.search(r"for python=([\d.]+)", said)[1] == ".".join(map(str, OLDEST_PYTHON))
+    assert re.findall(r"pip install .* -r (\S+)", said) == ['"binder/requirements.txt"']
+    assert re.findall(r"^RUN (\./\S+)", said, re.M) == ["./binder/postBuild"]
 
 
 def test_the_address_that_is_to_be_opened_is_that_of_the_first_copy():
