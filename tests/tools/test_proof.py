@@ -1,7 +1,10 @@
 """Which tests belong to a lesson, and how pytest is asked for them."""
 
+import contextlib
 import fnmatch
+import re
 import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from tests import conftest
 from tests.support.jupyter_page import ROOT
 from tools import proof
-from tools.notebooks import find
+from tools.notebooks import find, find_all
 
 
 @pytest.mark.parametrize(
@@ -84,3 +87,17 @@ def test_the_labs_in_jupyterlab_share_a_worker_and_other_files_do_not():
     ]
     assert len({conftest.shared(test) for test in others}) == 4
     assert conftest.shared("notebooks/01-a.ipynb::Cell 2") == conftest.shared(others[2])
+
+
+def test_two_runs_at_the_same_time_do_not_disturb_each_other(browser, tmp_path):
+    """From one folder: each has a kernel, a browser and a JupyterLab. (Two decks: test_present.py asks for both.)"""
+    asked = (*find_all(["00"]), "tests/tools/test_return_in_browser.py")
+    command = [sys.executable, "-m", "tools.proof", "--", *map(str, asked), "-n", "0"]
+    logs = [tmp_path / "first.log", tmp_path / "second.log"]
+    with contextlib.ExitStack() as open_files:
+        files = [open_files.enter_context(log.open("wb")) for log in logs]
+        runs = [subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file) for file in files]
+        codes = [run.wait() for run in runs]
+    said = [log.read_text(encoding="utf-8") for log in logs]
+    assert codes == [0, 0], "\n".join(said)
+    assert all(re.search(r"\b1[0-9] passed", each) and "skipped" not in each for each in said), said

@@ -2,6 +2,7 @@
 
 import json
 
+import nbformat
 from playwright.sync_api import expect
 
 from tests.support.jupyter_page import NotebookPage, write_notebook
@@ -19,5 +20,27 @@ def test_a_students_copy_opens_at_the_last_cell_that_was_run(browser, jupyter):
     cells = opened.page.locator(".jp-CodeCell")
     expect(cells.nth(3)).to_be_in_viewport()
     expect(cells.first).not_to_be_in_viewport()
+    assert opened.errors == []
+    opened.page.close()
+
+
+def test_a_link_leads_to_the_heading_of_a_lesson_that_is_not_open(browser, jupyter):
+    folder = jupyter.root / "my-work"
+    folder.mkdir(exist_ok=True)
+
+    def write(name, cells):
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / name)
+
+    parts = [nbformat.v4.new_markdown_cell(f"# Part {k}\n\n" + "A line.\n\n" * 40) for k in range(8)]
+    write("far.ipynb", [*parts, nbformat.v4.new_code_cell("1", execution_count=1)])
+    write("near.ipynb", [nbformat.v4.new_markdown_cell(f"[to {k}](far.ipynb#Part-{k})") for k in (5, 2)])
+    opened = NotebookPage.open(browser, jupyter, "my-work/near.ipynb")
+    for part in (5, 2):  # the second time it is open
+        opened.page.get_by_role("link", name=f"to {part}").click()
+        headings = opened.page.get_by_role("heading")
+        expect(headings.filter(has_text=f"Part {part}")).to_be_in_viewport()
+        expect(headings.filter(has_text="Part 7")).not_to_be_in_viewport()
+        opened.page.get_by_role("tab", name="near.ipynb").click()
     assert opened.errors == []
     opened.page.close()

@@ -1,20 +1,40 @@
 // Written by hand as JupyterLab wants an extension that is loaded from a folder; tests/tools/test_return_in_browser.py
 // says if that is no longer so.
 const opened = new WeakSet();
+let asked = {}; // the link that was followed last: its file as `path`, its heading as `id`
 
-const whereOneWas = async (_shell, { newValue: panel }) => {
+const followed = (_commands, { id, args }) => {
+  if (id === "rendermime:handle-local-link") asked = args;
+};
+
+const isUnder = (id) => ({ model }) =>
+  model.sharedModel.getSource().split("\n").some((line) => `#${line.replace(/^#+ /, "").replaceAll(" ", "-")}` === id);
+
+const place = ({ content, context }) => {
+  const { path, id } = asked;
+  asked = {};
+  // JupyterLab looks for the heading before the cells are drawn, and then never again.
+  const heading = path === context.path && content.widgets.find(isUnder(decodeURIComponent(id)));
+  if (heading) return heading;
+  const isACopy = /(^|\/)my-work\//.test(context.path); // the workshop's own have run to their end
+  return isACopy ? content.widgets.filter(({ model }) => model.executionCount).at(-1) : undefined;
+};
+
+const scrollThere = async (_shell, { newValue: panel }) => {
   if (!panel?.setFragment || !panel.content?.model || opened.has(panel)) return;
   opened.add(panel);
-  if (!/(^|\/)my-work\//.test(panel.context.path)) return; // the workshop's own have run to their end
   await panel.revealed;
-  const last = panel.content.widgets.filter((cell) => cell.model.executionCount).at(-1);
-  if (last) panel.setFragment(`#cell-id=${last.model.id}`);
+  const cell = place(panel);
+  if (cell) panel.setFragment(`#cell-id=${cell.model.id}`);
 };
 
 const plugin = {
   id: "workshop:where-one-was",
   autoStart: true,
-  activate: (app) => { app.shell.currentChanged.connect(whereOneWas); },
+  activate: (app) => {
+    app.commands.commandExecuted.connect(followed);
+    app.shell.currentChanged.connect(scrollThere);
+  },
 };
 
 (globalThis._JUPYTERLAB ??= {}).workshop = {
