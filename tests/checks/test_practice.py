@@ -31,6 +31,7 @@ def by_module(model, weight_decay):  # tied weights come twice
 def test_right_groups_pass():
     assert check_groups(by_axes)
     assert check_groups(lambda m, d: [{"params": [p], "weight_decay": d * (p.ndim > 1)} for p in m.parameters()])
+    assert check_groups(lambda m, d: [{"params": [p], "weight_decay": d * (p.ndim != 1)} for p in m.parameters()])
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,7 @@ def test_right_groups_pass():
         (changed(by_axes, "weight_decay}, {", "0.0}, {"), "`0.weight`, of shape (4, 1, 3, 3), has weight decay 0.0"),
         (changed(by_axes, '"weight_decay": 0.0', '"lr": 0.1'), "gets the optimizer's default"),
         (changed(by_axes, "others = [p for p", "others = [p for p in () for p"), "`1.weight` is in no group"),
+        (changed(by_axes, "ndim <= 1", "ndim == 1"), "In a model with a temperature `temperature` is in no group"),
         (lambda m, d: [{"params": list(m.parameters()), "weight_decay": d}], "BatchNorm2d has weight decay 0.3"),
         (lambda m, d: [{"params": list(m.named_parameters()), "weight_decay": d}], "pairs (name, parameter)"),
         (lambda m, d: list(m.parameters()), "A list of groups is asked for"),

@@ -27,7 +27,15 @@ def _models() -> list[tuple[str, nn.Module]]:
     tied = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 9))
     tied[1].weight = tied[0].weight
     frozen = nn.Sequential(nn.Linear(3, 4), nn.GroupNorm(2, 4), nn.Linear(4, 2))
-    return [("a conv net", conv), ("a text model", text), ("a model with tied weights", tied), ("an MLP", frozen)]
+    heated = nn.Sequential(nn.Linear(3, 2))
+    heated.register_parameter("temperature", nn.Parameter(torch.tensor(1.0)))  # has no axis at all
+    return [
+        ("a conv net", conv),
+        ("a text model", text),
+        ("a model with tied weights", tied),
+        ("an MLP", frozen),
+        ("a model with a temperature", heated),
+    ]
 
 
 @check
@@ -69,7 +77,7 @@ def _problems(where: str, model: nn.Module, names: dict, seen: dict) -> Iterator
             continue
         if p.ndim > 1 and decay != _DECAY:
             yield f"In {where} `{name}`, of shape {tuple(p.shape)}, has weight decay {decay}: weights should decay."
-        if p.ndim <= 1 and decay != 0:
+        if p.ndim == 1 and decay != 0:  # whether a single number should decay is not asked
             layer = model.get_submodule(name.rpartition(".")[0])
             hint = "Its name ends in `weight`, but it is the scale of a norm. " if name.endswith("weight") else ""
             yield (
