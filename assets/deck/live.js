@@ -46,7 +46,8 @@ const Live = (() => {
 
   async function ask() {
     try {
-      const answer = await fetch("progress", { cache: "no-store", signal: AbortSignal.timeout(5000) });
+      // No network is noticed at once. A server on a busy machine may answer late, and its labs are not dead.
+      const answer = await fetch("progress", { cache: "no-store", signal: AbortSignal.timeout(20_000) });
       take(await answer.json());
     } catch {
       take({ ...state, kernel: "lost" });

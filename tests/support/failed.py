@@ -7,6 +7,8 @@ from pathlib import Path
 
 from playwright.sync_api import Error
 
+# Which classes the page has, and who has the keys: no picture shows them.
+STATE = "[document.documentElement, document.activeElement].map((each) => each.cloneNode(false).outerHTML).join('\\n')"
 FOLDER = Path(__file__).parents[2] / "build" / "failed"
 
 
@@ -24,6 +26,7 @@ def keep(test: str, fixtures: Mapping, folder: Path = FOLDER) -> list[Path]:
     for number, page in enumerate(pages):
         try:
             page.screenshot(path=file(f"page-{number}.png"), timeout=10_000)
+            file(f"page-{number}-state.txt").write_text(page.evaluate(STATE))
         except Error as reason:  # a page that hangs is why the test failed
             file(f"page-{number}.txt").write_text(str(reason))
     for name, value in fixtures.items():

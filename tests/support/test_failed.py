@@ -15,7 +15,7 @@ def test_pages_errors_and_the_log_of_the_server_are_kept(tmp_path):
         raise Error("no answer")
 
     pages = [
-        SimpleNamespace(screenshot=lambda path, timeout: path.write_bytes(b"a picture")),
+        SimpleNamespace(screenshot=lambda path, timeout: path.write_bytes(b"a picture"), evaluate=lambda _: "<button>"),
         SimpleNamespace(screenshot=hangs),
     ]
     fixtures = {
@@ -29,7 +29,12 @@ def test_pages_errors_and_the_log_of_the_server_are_kept(tmp_path):
     assert {path for path in found if path.exists()} == set(place.iterdir())
     assert (place / "page-0.png").read_bytes() == b"a picture"
     texts = {path.name: path.read_text() for path in place.iterdir() if path.suffix != ".png"}
-    assert texts == {"page-1.txt": "no answer", "notebook-errors.txt": "TypeError: x", "jupyter.log": "a kernel died"}
+    assert texts == {
+        "page-0-state.txt": "<button>",
+        "page-1.txt": "no answer",
+        "notebook-errors.txt": "TypeError: x",
+        "jupyter.log": "a kernel died",
+    }
 
 
 def test_a_test_without_a_page_leaves_nothing(tmp_path):
