@@ -11,11 +11,12 @@ const isUnder = (id) => ({ model }) =>
   model.sharedModel.getSource().split("\n").some((line) => `#${line.replace(/^#+ /, "").replaceAll(" ", "-")}` === id);
 
 const place = ({ content, context }) => {
-  const { path, id } = asked;
-  asked = {};
-  // JupyterLab looks for the heading before the cells are drawn, and then never again.
-  const heading = path === context.path && content.widgets.find(isUnder(decodeURIComponent(id)));
-  if (heading) return heading;
+  if (asked.path === context.path) {
+    // JupyterLab looks for the heading before the cells are drawn, and then never again.
+    const heading = content.widgets.find(isUnder(decodeURIComponent(asked.id)));
+    asked = {};
+    if (heading) return heading;
+  }
   const isACopy = /(^|\/)my-work\//.test(context.path); // the workshop's own have run to their end
   return isACopy ? content.widgets.filter(({ model }) => model.executionCount).at(-1) : undefined;
 };
