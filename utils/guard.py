@@ -88,8 +88,8 @@ def call(function: Callable, *args, timeout: float = 3.0) -> Outcome:
     """Call `function(*args)` in a thread of its own; never raises because of what the function does.
 
     Warnings are swallowed; what is printed is shown by the check. Random states, the default dtype, warning filters and
-    sys.stdout are put back. After `timeout` seconds the thread is stopped, or abandoned where it waits in C code. Only
-    the user's own KeyboardInterrupt gets through.
+    sys.stdout are put back. After `timeout` seconds in which it computes or sleeps (see `internals.running.Clock`) the
+    thread is stopped, or abandoned where it waits in C code. Only the user's own KeyboardInterrupt gets through.
     """
     if function is ...:
         return Outcome(problem=not_yet("your answer"), untouched=True)
