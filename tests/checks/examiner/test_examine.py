@@ -673,7 +673,7 @@ def forever(*args):
 
 
 def stubborn(*args):
-    end = time.monotonic() + 8  # else it would go on beside all tests after this one
+    end = time.monotonic() + 15  # else it would go on beside all tests after this one
     while time.monotonic() < end:
         try:
             time.sleep(0.001)
