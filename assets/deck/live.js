@@ -46,8 +46,7 @@ const Live = (() => {
 
   async function ask() {
     try {
-      // No network is noticed at once. A server on a busy machine may answer late, and its labs are not dead.
-      const answer = await fetch("progress", { cache: "no-store", signal: AbortSignal.timeout(20_000) });
+      const answer = await fetch("progress", { cache: "no-store", signal: AbortSignal.timeout(5000) });
       take(await answer.json());
     } catch {
       take({ ...state, kernel: "lost" });
