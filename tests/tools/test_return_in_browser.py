@@ -24,7 +24,7 @@ def test_a_students_copy_opens_at_the_last_cell_that_was_run(browser, jupyter):
     opened.page.close()
 
 
-def test_a_link_leads_to_the_heading_of_a_lesson_that_is_not_open(browser, jupyter):
+def test_a_link_leads_to_its_heading_whether_the_lesson_is_open_or_not(browser, jupyter):
     folder = jupyter.root / "my-work"
     folder.mkdir(exist_ok=True)
 
@@ -32,9 +32,9 @@ def test_a_link_leads_to_the_heading_of_a_lesson_that_is_not_open(browser, jupyt
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / name)
 
-    parts = [nbformat.v4.new_markdown_cell(f"# Part {k}\n\n" + "A line.\n\n" * 40) for k in range(8)]
+    parts = [nbformat.v4.new_markdown_cell(f'# "Part {k}"\n\n' + "A line.\n\n" * 40) for k in range(8)]
     write("far.ipynb", [*parts, nbformat.v4.new_code_cell("1", execution_count=1)])
-    write("near.ipynb", [nbformat.v4.new_markdown_cell(f"[to {k}](far.ipynb#Part-{k})") for k in (5, 2)])
+    write("near.ipynb", [nbformat.v4.new_markdown_cell(f"[to {k}](far.ipynb#%22Part-{k}%22)") for k in (5, 2)])
     opened = NotebookPage.open(browser, jupyter, "my-work/near.ipynb")
     for part in (5, 2):  # the second time it is open
         opened.page.get_by_role("link", name=f"to {part}").click()
