@@ -295,6 +295,7 @@ const Deck = (() => {
   // Whether a figure stands alone at first: until the words come it has all the room.
   const first = (page) => page[0]?.role === "figure" && page.slice(1).every((block) => block.fragment);
 
+  // Beside words a figure soon becomes too small for its own words (18 px): that costs more than another page.
   function layout(page, tall) {
     const figures = page.filter((block) => block.role === "figure");
     const rest = page.filter((block) => block.role !== "figure");
@@ -304,7 +305,7 @@ const Deck = (() => {
     else {
       const room = tall - fixed, own = figures.reduce((sum, f) => sum + f.own * f.ratio, 0), scale = room / own;
       const fits = figures.every((f) => scale * f.own >= f.least || (page.length === 1 && scale > 0));
-      const [figure] = figures, small = (width) => (first(page) ? 8 * Math.max(0, 1 - width / figure.own) : 55 * Math.max(0, 1 - width / figure.most));
+      const [figure] = figures, small = (width) => (first(page) ? 8 * Math.max(0, 1 - width / figure.own) : 130 * Math.max(0, 1 - width / figure.most));
       options.push({ fits, scale, cost: small(scale * figure.own) });
       if (figures.length === 1 && rest.length && rest.every(words)) {
         const width = Math.min(WIDTH - SIDE - SIDE_GAP, figure.most, tall / figure.ratio);

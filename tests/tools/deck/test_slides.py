@@ -164,28 +164,22 @@ def test_every_slide_fits(deck):
     assert deck.page.evaluate(MEASURE) == []
 
 
-# Figures that stand alone at first: those that have not all the room, leave it or share it; of others, those that would
-# be much larger alone. The smallest words of a figure have 10 points (utils/workshop.mplstyle).
+# Figures whose words (11.5 points, utils/workshop.mplstyle) the back row could not read, and those that stand alone at
+# first and leave their room or share it.
 NARROW = """() => {
   const narrow = [], seen = (e) => e.checkVisibility({ opacityProperty: true, visibilityProperty: true });
-  const figures = [...document.querySelectorAll(".slides .deck-body > .deck-figure:first-child")].filter((figure) =>
-    figure.closest(".deck-body").querySelector(".deck-block:not(.fragment, :first-child)") === null);
+  const figures = [...document.querySelectorAll(".slides .deck-figure")];
   for (const figure of figures) {
     const slide = figure.closest("section"), { h, v } = Reveal.getIndices(slide);
     Reveal.slide(h, v, -1);
-    const image = figure.querySelector("img"), room = slide.querySelector(".deck-body").getBoundingClientRect();
+    const image = figure.querySelector("img"), body = figure.closest(".deck-body");
     const { right, bottom, width, height } = image.getBoundingClientRect();
-    const words = (1000 / 72) * (width / image.dataset.own);
-    const told = `${image.alt}: ${width} × ${height}, words ${words} px`;
-    if (words < 18 && width < 1179 && height < 573) narrow.push(told);
+    const told = `${image.alt}: ${width} × ${height}, words ${(1150 / 72) * (width / image.dataset.own)} px`;
+    if ((1150 / 72) * (width / image.dataset.own) < 18) narrow.push(told);
+    if (figure.matches(":not(:first-child)") || body.querySelector(".deck-block:not(.fragment, :first-child)")) continue;
+    const room = body.getBoundingClientRect();
     if (right > room.right + 1 || bottom > room.bottom + 1) narrow.push(`${told}, leaves the slide`);
     if ([...slide.querySelectorAll(".deck-block")].filter(seen).length !== 1) narrow.push(`${told}, is not alone`);
-  }
-  for (const figure of document.querySelectorAll(".slides .deck-figure")) {
-    const { alt, dataset, naturalWidth, naturalHeight } = figure.querySelector("img");
-    const width = parseFloat(figure.style.getPropertyValue("--width"));
-    const most = Math.min(1.3 * dataset.own, 1180, (574 * naturalWidth) / naturalHeight);
-    if (!figures.includes(figure) && width < 0.8 * most) narrow.push(`${alt}: ${width} of ${most} px`);
   }
   return [figures.length, narrow];
 }"""
