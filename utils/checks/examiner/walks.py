@@ -109,11 +109,26 @@ def _reborn(case: Case, params: list, optimizer: Optimizer, make: Callable, at: 
         optimizer = build(make, _handed_over(case, params, None), params, at)  # their lr is in the file
         optimizer.load_state_dict(torch.load(file))
         return params, optimizer
-    # A class that was defined inside a function cannot be pickled, and that is not the optimizer's fault.
-    cls = type(optimizer)
-    pickler, unpickler = pickle.Pickler(file), pickle.Unpickler(file)
-    pickler.persistent_id = lambda thing: "class" if thing is cls else None
-    unpickler.persistent_load = lambda _: cls
-    pickler.dump((params, optimizer))
+    _Pickler(file, type(optimizer)).dump((params, optimizer))
     file.seek(0)
-    return unpickler.load()
+    return _Unpickler(file, type(optimizer)).load()
+
+
+# A class that was defined inside a function cannot be pickled, and that is not the optimizer's fault: the file has a word
+# in its place. (Python 3.13.0 takes these two as methods only.)
+class _Pickler(pickle.Pickler):
+    def __init__(self, file: io.BytesIO, whole: type):
+        super().__init__(file)
+        self.whole = whole
+
+    def persistent_id(self, thing: object) -> str | None:
+        return "class" if thing is self.whole else None
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, whole: type):
+        super().__init__(file)
+        self.whole = whole
+
+    def persistent_load(self, _word: str) -> type:
+        return self.whole
