@@ -31,6 +31,7 @@ from utils.plots import (
     surface_traces,
 )
 from utils.surfaces import SURFACES, ravine, rosenbrock
+from utils.sweeps import Sweep
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -235,7 +236,7 @@ LRS = np.array([0.001, 0.01, 0.1, 1.0])
 LOSSES = np.array([[0.9, 0.8, 1.0], [0.2, 0.1, 0.3], [0.5, np.nan, 0.4], [np.inf, np.nan, 2.0]])
 
 
-def test_the_ring_is_at_the_lowest_median_and_crosses_at_what_diverged():
+def test_the_ring_is_at_the_best_lr_and_crosses_at_what_diverged():
     ax = lr_sensitivity({"SGD": (LRS, LOSSES), "Adam": (LRS, LOSSES[::-1])}, title="Two optimizers")
     assert (ax.get_xscale(), ax.get_yscale(), ax.get_xlabel(), ax.get_ylabel()) == ("log", "log", "lr", "final loss")
     rings = [line for line in ax.lines if line.get_markerfacecolor() == "none"]
@@ -253,6 +254,24 @@ def test_the_ring_is_at_the_lowest_median_and_crosses_at_what_diverged():
         "Two optimizers. final loss against lr: SGD is best at lr 0.01 with 0.2 and diverges from lr 1 on; "
         "Adam is best at lr 0.1 with 0.2 and diverges at lr 0.001."
     )
+
+
+@pytest.mark.parametrize(
+    ("losses", "taken"),
+    [
+        ([[0.5, 0.5, 0.5], [0.1, 0.1, np.inf]], 0),  # the lower median has a seed that diverged
+        ([[0.5, 0.5, 0.5], [0.1, 0.1, 2.0]], 0),  # … or one that spoils the mean
+        ([[0.5, 0.5, np.inf], [0.1, 0.1, np.inf]], 1),
+    ],
+)
+def test_the_ring_is_at_the_lr_that_a_sweep_takes(losses, taken):
+    losses = np.array(losses)
+    ax = lr_sensitivity({"SGD": (LRS[:2], losses)})
+    (ring,) = [line for line in ax.lines if line.get_markerfacecolor() == "none"]
+    assert ring.get_xydata()[0].tolist() == [LRS[taken], np.median(losses[taken])]
+    if np.isfinite(losses).all(axis=1).any():
+        sweep = Sweep("SGD", np.array(LRS[:2]), (0, 1, 2), losses[None], losses)
+        assert sweep.best_lr == LRS[taken]
 
 
 def test_crosses_of_two_optimizers_at_one_lr_are_both_seen():

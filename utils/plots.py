@@ -318,8 +318,9 @@ def lr_sensitivity(
 ) -> Axes:
     """Final loss against lr (log scale), the U-shaped curve: label → (lrs, losses of shape (lrs,) or (lrs, seeds)).
 
-    The line is the median over seeds, the band their range, the ring its lowest point. A run that is not finite counts
-    as diverged: an lr at which at least half of the seeds diverged is a cross at the upper edge.
+    The line is the median over seeds, the band their range, the ring the lr that `Sweep.best_lr` takes: the lowest
+    mean, where no seed diverged (where there is no such lr, the lowest median). A run that is not finite counts as
+    diverged: an lr at which at least half of the seeds diverged is a cross at the upper edge.
     """
     ax = _axes(ax)
     ends, notes, crosses = [], [], []
@@ -337,7 +338,8 @@ def lr_sensitivity(
         if losses.shape[1] > 1:
             highest = np.where(np.isfinite(losses[ok]), losses[ok], np.nan)
             ax.fill_between(lrs[ok], losses[ok].min(axis=1), np.nanmax(highest, axis=1), color=color, alpha=0.2, lw=0)
-        best = np.flatnonzero(ok)[middle[ok].argmin()]
+        mean = losses.mean(axis=1)
+        best = (mean if np.isfinite(mean).any() else middle).argmin()
         ax.plot(lrs[best], middle[best], "o", markersize=11, markerfacecolor="none", color=color, markeredgewidth=2)
         crosses.append((lrs[~ok], color))
         ends.append((middle[ok][-1], label, color))

@@ -100,7 +100,7 @@ const Deck = (() => {
   function folds(cell) {
     const code = cell.querySelector(":scope > .deck-code"), tagged = (...wanted) => wanted.some((tag) => tags(cell).includes(tag));
     if (!code || tagged("code")) return null;
-    const shows = cell.querySelector(`.deck-output:not([data-role]) :is(img, table), .deck-widget, ${LAB}`);
+    const shows = cell.querySelector(`.deck-output :is(img, table), .deck-widget, ${LAB}`);
     return shows || tagged("reveal", "claim") || code.textContent.trim().split("\n").length > LINES ? code : null;
   }
 

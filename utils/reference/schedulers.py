@@ -27,7 +27,7 @@ PURPOSES = {
     "StepLR": ("× gamma after every step_size steps", "epoch"),
     "MultiStepLR": ("× gamma at each milestone", "epoch"),
     "ExponentialLR": ("× gamma at every step", "epoch"),
-    "CosineAnnealingLR": ("half a cosine from lr down to eta_min; climbs again after T_max", "epoch or iteration"),
+    "CosineAnnealingLR": ("half a cosine from lr down to eta_min in T_max steps", "epoch or iteration"),
     "LambdaLR": ("the first lr × your function of the step", "epoch or iteration"),
     "MultiplicativeLR": ("the current lr × your function of the step", "epoch or iteration"),
     "ReduceLROnPlateau": ("× factor when a metric has stopped improving", "epoch"),
@@ -38,7 +38,7 @@ PURPOSES = {
     "OneCycleLR": ("up to max_lr and down to almost 0, once; momentum moves the other way", "iteration"),
     "CosineAnnealingWarmRestarts": ("half a cosine down, then a jump back to lr, and again", "epoch or iteration"),
     "SequentialLR": ("one scheduler after the other, changing at the milestones", "what its parts count"),
-    "ChainedScheduler": ("several at once on one lr: factors multiply, LambdaLR overwrites", "what its parts count"),
+    "ChainedScheduler": ("several on one lr, one after the other at each step", "what its parts count"),
     "SWALR": ("goes to swa_lr and stays there, while weights are averaged", "epoch"),
 }
 

@@ -71,7 +71,8 @@ MEASURE = """() => {
     if (code.some((each) => parseFloat(getComputedStyle(each).fontSize) < 20)) complain("small code");
     if (code.reduce((sum, each) => sum + each.textContent.trimEnd().split("\\n").length, 0) > 14) complain("much code");
     if (code.some((each) => !(each.lastElementChild ?? each).textContent.trim())) complain("ends in an empty line");
-    if (code.some((each) => /^ *(assert|(facts|claims)\\.)\\b/m.test(each.textContent))) complain("told by code");
+    const bookkeeping = /^ *(assert|(facts|claims)\\.|predictions\\(\\)$)/m;
+    if (code.some((each) => bookkeeping.test(each.textContent))) complain("told by code");
     for (const image of slide.querySelectorAll(".deck-figure img")) {
       const own = Math.min(1180, image.dataset.own, (456 * image.naturalWidth) / image.naturalHeight);
       if (box(image).width / k < 0.85 * own) complain("the figure is too small");
@@ -176,7 +177,8 @@ NARROW = """() => {
     const { right, bottom, width, height } = image.getBoundingClientRect();
     const told = `${image.alt}: ${width} × ${height}, words ${(1150 / 72) * (width / image.dataset.own)} px`;
     if ((1150 / 72) * (width / image.dataset.own) < 18) narrow.push(told);
-    if (figure.matches(":not(:first-child)") || body.querySelector(".deck-block:not(.fragment, :first-child)")) continue;
+    const beside = body.querySelector(".deck-block:not(.fragment, :first-child)");
+    if (beside || !figure.matches(":first-child")) continue;
     const room = body.getBoundingClientRect();
     if (right > room.right + 1 || bottom > room.bottom + 1) narrow.push(`${told}, leaves the slide`);
     if ([...slide.querySelectorAll(".deck-block")].filter(seen).length !== 1) narrow.push(`${told}, is not alone`);

@@ -114,8 +114,8 @@ def _reborn(case: Case, params: list, optimizer: Optimizer, make: Callable, at: 
     return _Unpickler(file, type(optimizer)).load()
 
 
-# A class that was defined inside a function cannot be pickled, and that is not the optimizer's fault: the file has a word
-# in its place. (Python 3.13.0 takes these two as methods only.)
+# A class that was defined inside a function cannot be pickled, and that is not the optimizer's fault: a word stands for
+# it in the file. (Python 3.13.0 takes these two as methods only.)
 class _Pickler(pickle.Pickler):
     def __init__(self, file: io.BytesIO, whole: type):
         super().__init__(file)
