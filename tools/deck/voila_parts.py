@@ -5,6 +5,7 @@ way to run code or to end the kernel. tests/tools/deck/test_voila_parts.py says 
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import secrets
@@ -167,6 +168,10 @@ class Channels(Plain, VoilaKernelWebsocketHandler):
             # Jupyter never asks what came of it, so asyncio would tell the terminal of every page that went away first.
             sent.add_done_callback(lambda done: done.cancelled() or done.exception())
         return sent
+
+    def ping(self, data: str | bytes = b"") -> None:
+        with contextlib.suppress(WebSocketClosedError):  # as above, and asked for by a timer
+            super().ping(data)
 
 
 class Extensions(Plain, FileFindHandler):
