@@ -9,6 +9,8 @@ CELLS = (  # without a check, which would load torch
     "def two():\n    return 2",
     "Verdict(True, 'of an exercise')",
     "Verdict(True, f'of a clinic, changed: {changed_since_it_ran(two)}.')",
+    "def three():\n    return 2",
+    "Verdict(False, 'of another exercise')",
 )
 LINES = "[...document.querySelectorAll('.workshop-edited')].map(each => getComputedStyle(each, '::after').content)"
 
@@ -18,12 +20,17 @@ def test_the_page_says_so_at_once_and_the_check_once_it_is_saved(browser, jupyte
     write_notebook(file, *CELLS)
     opened = NotebookPage.open(browser, jupyter, file.name)
     opened.run_all(shown=".jp-OutputArea-output strong")
-    _, answer, _, check = opened.page.locator(".jp-CodeCell").all()
+    _, answer, _, check, other, _ = opened.page.locator(".jp-CodeCell").all()
+    passed, wrong = opened.page.get_by_text("Passed"), opened.page.get_by_text("Not quite")
     expect(check).to_contain_text("changed: .")
-    assert opened.page.evaluate(LINES) == ["none", "none"]
-    answer.locator(".cm-content").click()
-    opened.page.keyboard.type("#")
+    expect(passed.and_(opened.page.locator(":visible"))).to_have_count(2)
+    assert opened.page.evaluate(LINES) == ["none", "none", "none"]
+    for cell in (answer, other):
+        cell.locator(".cm-content").click()
+        opened.page.keyboard.type("#")
     opened.page.wait_for_function(f"{LINES}.every(line => line.includes('The cell above has changed since it ran'))")
+    expect(passed.and_(opened.page.locator(":visible"))).to_have_count(0)  # it was said of what stood there before
+    expect(wrong).to_be_visible()  # one reads it while one mends it
     opened.save(file)
     check.locator(".cm-content").click()
     opened.page.keyboard.press("Control+Enter")

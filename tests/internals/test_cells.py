@@ -124,6 +124,48 @@ def elsewhere():
     return 2
 
 
+def test_what_came_from_elsewhere_after_a_cell_that_failed_is_new(run):
+    run(RIGHT)
+    run("def two():\n    return (3")
+    run("from tests.internals.test_cells import elsewhere as two")
+    assert run("is_two(two)").passed
+
+
+@check
+def has_two(answer) -> str:
+    if list(answer.values()) != [2]:
+        raise Wrong("That is not 2.")
+    return "that is 2."
+
+
+@pytest.mark.parametrize("newer", ["answers = {'a': 3", "answers = {'a': three}", "answers: dict = {'a': three}"])
+def test_an_older_answer_that_is_no_function_does_not_pass_either(run, newer):
+    run("from tests.internals.test_cells import has_two")
+    run("answers = {'a': 2}")
+    run(newer)
+    assert "`answers` of an earlier run" in run("has_two(answers)").message
+    run("answers = {'a': 2}")
+    assert run("has_two(answers)").passed
+
+
+@pytest.mark.parametrize("asked", ["partial(two, 1)", "lambda: two(1)", "[two][0]"])
+def test_nor_one_that_the_check_gets_in_a_wrapper(run, asked):
+    run("from functools import partial\ndef two(k=1):\n    return 2 * k")
+    assert run(f"is_two({asked})").passed
+    run("def two(k=1):\n    return 2 k")
+    assert "`two` of an earlier run" in run(f"is_two({asked})").message
+
+
+@pytest.mark.parametrize("magic", ["%%time\n{}", "{}\n%timeit -n1 -r1 two()", "x = 1\n!true\n{}"])
+def test_magics_beside_an_answer_change_nothing(run, capsys, magic):
+    run(magic.format(RIGHT))
+    assert run("is_two(two)").passed
+    run(magic.format("def two():\n    return (2"))
+    assert "`two` of an earlier run" in run("is_two(two)").message
+    run(magic.format(RIGHT))
+    assert run("is_two(two)").passed
+
+
 def test_outside_a_notebook_nothing_is_asked():
     assert cells.older_than_its_cell(elsewhere) == ""
 
@@ -138,7 +180,7 @@ def test_outside_a_notebook_nothing_is_asked():
     ],
 )
 def test_what_is_lent_passes_until_a_cell_that_should_replace_it_fails(run, cells_run, passes):
-    run(f"page = {{'__name__': {cells.LENT!r}}}\nexec({RIGHT!r}, page)\ndef lend(name):\n    return [page[name]]")
+    run(f"page = {{'__name__': 'utils.lend'}}\nexec({RIGHT!r}, page)\ndef lend(name):\n    return [page[name]]")
     for source in cells_run:
         run(source)
     assert bool(run("is_two(two)")) == passes

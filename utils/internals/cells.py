@@ -1,77 +1,78 @@
 """What the notebook's cells say of an answer: is it the newest that the student wrote?
 
-Rests on IPython's history of what was run, a failed cell included, on its keeping each cell's source for tracebacks,
-and on its telling the id of the cell that it runs; tests/internals/test_cells.py says if one of them is no longer so.
+Rests on IPython's events around each run of a cell, a failed one included, on its keeping what was typed, and on its
+telling the id of the cell that it runs; tests/internals/test_cells.py says if one of them is no longer so.
 """
 
 import ast
-import inspect
 import json
-import linecache
 import os
 import re
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import FunctionType
 from typing import NamedTuple
-
-LENT = "utils.lend"  # the module of what a set-up cell lends to a section that starts alone: no cell is its own
 
 
 class Run(NamedTuple):
-    """A run of a cell that has ended: its number, the cell's id and source, and the time, in seconds since 1970."""
+    """A run of a cell that has ended: its number, the cell's id and source, when it ended, in seconds since 1970, and
+    what the names still stood for that it should have given a new meaning, where it failed before it did."""
 
     number: int
     cell_id: str | None
     source: str
     ended: float
+    missed: dict[str, object]
 
 
 _runs: list[Run] = []  # of this kernel, since watch_runs()
 
 
 def older_than_its_cell(answer: object) -> str:
-    """The name of a function or class whose newest cell did not get as far as defining it; else empty.
+    """The name of something asked about whose newest cell failed before it got as far as defining it; else empty.
 
     Python then still has the one of an earlier run, and whoever judges that judges what is no longer on the page.
     """
-    shell = _shell()
-    file = _file_of(answer)
-    if shell is None or file is None:
-        return ""
-    ran = [source.strip() for source in shell.history_manager.input_hist_raw]
-    own = "".join(linecache.getlines(file)).strip()
-    if answer.__module__ == LENT:
-        own = next((source for source in reversed(ran) if "lend(" in source), "")
-    if own not in ran:
-        return ""  # out of a module, or of a cell that was changed on the way to Python
-    # Under another name it may have been given on purpose, `mine = MyAdam`; a lambda has none of its own.
-    named = (
-        [answer.__name__] if answer.__name__.isidentifier() else [name for name in shell.user_ns if _defines(own, name)]
-    )
-    for name in named:
-        if shell.user_ns.get(name) is not answer:
-            continue
-        newest = next((source for source in reversed(ran) if _defines(source, name)), own)
-        if newest != own:
+    for name in _asked_about(answer):
+        newest = _newest(name)
+        if newest and name in newest.missed and _shell().user_ns.get(name) is newest.missed[name]:
             return name
     return ""
 
 
 def changed_since_it_ran(answer: object) -> str:
-    """The name of an answer whose cell was edited after its run, as the saved notebook shows; else empty.
+    """The name of something asked about whose cell was edited after its run, as the saved notebook shows; else empty.
 
     Empty, too, where nothing is known: another front end, no file, a file that was saved before that run.
     """
-    shell = _shell()
-    asking = shell.history_manager.input_hist_raw[-1] if shell else ""
-    for name in re.findall(r"\w+", asking):
-        if shell.user_ns.get(name) is answer and not _defines(asking, name):
-            newest = next((run for run in reversed(_runs) if _defines(run.source, name)), None)
-            if newest and _saved_source(newest) not in (None, newest.source):
-                return name
+    for name in _asked_about(answer):
+        newest = _newest(name)
+        if newest and _saved_source(newest) not in (None, newest.source):
+            return name
     return ""
+
+
+def _asked_about(answer: object) -> list[str]:
+    """The names in the cell that runs now, `check(partial(Mine, lr=1))` say, and the answer's own.
+
+    Not those that this cell defines: they are as new as the question.
+    """
+    shell = _shell()
+    if shell is None:
+        return []
+    asking = shell.history_manager.input_hist_raw[-1]
+    tree, own = _parsed(asking), answer.__name__ if isinstance(answer, type | FunctionType) else None
+    named = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)] if tree else re.findall(r"\w+", asking)
+    if own and shell.user_ns.get(own) is answer:
+        named.append(own)
+    return [name for name in dict.fromkeys(named) if name not in _defined(asking)]
+
+
+def _newest(name: str) -> Run | None:
+    """The newest run of a cell that defines `name`, or should have."""
+    return next((run for run in reversed(_runs) if name in _defined(run.source)), None)
 
 
 def _saved_source(run: Run) -> str | None:
@@ -88,13 +89,22 @@ def _saved_source(run: Run) -> str | None:
 
 def watch_runs() -> None:
     """Remember each run of a cell from now on, where there are cells."""
+    shell, before = _shell(), {}
+
+    def begin(info) -> None:
+        before.clear()
+        before.update({name: shell.user_ns[name] for name in _defined(info.raw_cell) if name in shell.user_ns})
 
     def remember(result) -> None:
         if result.execution_count:
             cell = getattr(result.info, "cell_id", None)  # IPython 7, which Colab has, does not know it
-            _runs.append(Run(result.execution_count, cell, result.info.raw_cell.strip(), time.time()))
+            now = shell.user_ns
+            missed = {} if result.success else {name: old for name, old in before.items() if now.get(name) is old}
+            _runs.append(Run(result.execution_count, cell, result.info.raw_cell.strip(), time.time(), missed))
+        before.clear()
 
-    if shell := _shell():
+    if shell:
+        shell.events.register("pre_run_cell", begin)
         shell.events.register("post_run_cell", remember)
 
 
@@ -104,24 +114,26 @@ def _shell():
     return ipython.get_ipython() if ipython else None
 
 
-def _file_of(answer: object) -> str | None:
-    """The file that Python thinks the code of a function, or of a class's methods, is in."""
-    parts = [getattr(each, "__func__", each) for each in vars(answer).values()] if inspect.isclass(answer) else [answer]
-    return next((each.__code__.co_filename for each in parts if inspect.isfunction(each)), None)
+def _parsed(source: str) -> ast.Module | None:
+    """The Python of a cell, without its magics; None if it is none."""
+    with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        return ast.parse(re.sub(r"^([ \t]*)[%!?].*", r"\1pass", source, flags=re.M))
+    return None
 
 
-def _defines(source: str, name: str) -> bool:
-    """Whether a cell, run to its end, would give `name` a new meaning; a cell that is no Python, where it looks so."""
-    try:
-        body = ast.parse(source).body
-    except SyntaxError:
-        return bool(re.search(rf"^(async def|def|class) +{re.escape(name)}\b|^{re.escape(name)} *=(?!=)", source, re.M))
-    for statement in body:
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and statement.name == name:
-            return True
-        if isinstance(statement, ast.Assign) and name in _names(statement.targets):
-            return True
-    return False
+def _defined(source: str) -> set[str]:
+    """The names that a cell, run to its end, would give a new meaning; of a cell that is no Python, what looks so."""
+    tree = _parsed(source)
+    if tree is None:
+        looks = (r"^(?:async def|def|class) +(\w+)", r"^(\w+) *=(?!=)")
+        return {name for look in looks for name in re.findall(look, source, re.M)}
+    names = set()
+    for statement in tree.body:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(statement.name)
+        elif isinstance(statement, ast.Assign | ast.AnnAssign):
+            names |= _names(getattr(statement, "targets", [getattr(statement, "target", None)]))
+    return names
 
 
 def _names(targets: list[ast.expr]) -> set[str]:
