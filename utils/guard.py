@@ -149,6 +149,7 @@ def check(judge: Callable[[object], str], *, help: str = HELP) -> Callable[[obje
             with torch.enable_grad():
                 verdict = Verdict(True, judge(candidate))
             progress.mine.note("exercises", checked.__name__, said=verdict.message)
+            verdict = replace(verdict, help=progress.mine.tell())  # if it could not be stored
         except NotYet as stub:
             verdict = Verdict(False, str(stub), untouched=True)
         except Wrong as wrong:

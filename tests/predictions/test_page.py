@@ -113,7 +113,7 @@ def test_whoever_answers_only_after_the_result_is_told_so(shown, students):
     page = Page(Journal(students))
     widget = ask(page)
     page.seen("edge-lr", 0.18, WHY)
-    press(widget, "0.18")
+    assert press(widget, "0.18").endswith("You had seen the result, so this one does not count.")
     page.seen("edge-lr", 0.18, WHY)
     assert text(shown).startswith("✓ **You: 0.18 (after the result).")
 
@@ -167,6 +167,26 @@ def test_a_result_without_its_question_says_what_to_run(shown, students, tmp_pat
     assert text(shown) == f"**Measured: 0.18.** {pages.tell.NOT_ASKED}"
     Page(Journal(tmp_path)).seen("edge-lr", 0.18, WHY)
     assert text(shown) == "**Measured: 0.18.**"
+
+
+def test_whoever_saw_a_result_before_its_question_has_seen_it(shown, students):
+    page = Page(Journal(students))
+    page.seen("edge-lr", 0.18, WHY)
+    page.seen("edge-lr", 0.18, WHY)
+    assert "does not count" in press(ask(page), "0.18")
+    page.seen("edge-lr", 0.18, WHY)
+    assert text(shown).startswith("✓ **You: 0.18 (after the result).")
+    assert [each["measured"] for each in stored(students, "results")] == [None, "0.18"]
+
+
+def test_a_result_of_other_choices_of_an_earlier_lesson_has_told_nothing(shown, students):
+    earlier = Page(Journal(students))
+    earlier.predict("edge-lr", "Which lr ends lowest?", ["tiny", "huge"])
+    earlier.seen("edge-lr", "huge", {"tiny": "It is safe."})
+    now = Page(Journal(students))
+    press(ask(now), "0.195")
+    now.seen("edge-lr", 0.18, WHY)
+    assert text(shown).startswith("✗ **You: 0.195. Measured")
 
 
 def test_a_name_asks_one_thing(shown, tmp_path):

@@ -100,6 +100,34 @@ def test_a_folder_that_is_gone_is_told(folder):
     assert "could not be stored" in journal.trouble and len(journal.entries("answers")) == 1
 
 
+def test_what_was_noted_on_a_full_disk_is_stored_once_it_is_done_again(folder, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    journal = Journal(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        journal.note("exercises", "check_resume", said="Right.")
+        assert "No space left" in journal.tell() and visible(folder) == []
+    journal.note("exercises", "check_resume", said="Right.")
+    assert journal.tell() == "" and [each["name"] for each in file(folder)["exercises"]] == ["check_resume"]
+
+
+@pytest.mark.parametrize("says", [OSError(errno.ENOLCK, "No locks available"), OSError(errno.EOPNOTSUPP, "no"), None])
+def test_a_drive_without_locks_stores_all_the_same(folder, monkeypatch, says):
+    def none(*_, **__):
+        raise says or NotImplementedError
+
+    monkeypatch.setattr("utils.progress.journal.FileLock.acquire", none)
+    one, other = Journal(folder), Journal(folder)
+    one.add("answers", name="a")
+    other.add("answers", name="b")
+    assert one.trouble == other.trouble == "" and names(folder) == ["a", "b"]
+    (folder / "answers.json").unlink()  # as if another kernel, which had not seen them yet, had written over them
+    one.add("answers", name="c")
+    assert names(folder) == ["a", "c"]
+
+
 DAMAGED = [
     b"",
     b"{",
@@ -260,6 +288,23 @@ def test_a_file_of_the_first_version_is_taken_on(folder):
     (folder / "answers.json").write_text('{"format": 1, "answers": [{"name": "a"}], "results": []}')
     Journal(folder).note("exercises", "check_resume")
     assert names(folder) == ["a"] and file(folder)["exercises"][0]["name"] == "check_resume"
+
+
+def test_what_a_newer_version_added_stays(folder):
+    newer = {"format": 1, "answers": [{"name": "a"}], "results": [], "badges": [{"name": "x"}], "theme": "dark"}
+    (folder / "answers.json").write_text(json.dumps(newer))
+    Journal(folder).add("answers", name="b")
+    assert names(folder) == ["a", "b"] and file(folder)["badges"] == newer["badges"] and file(folder)["theme"] == "dark"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a permission there")
+def test_my_work_may_be_a_link_to_another_folder(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "my-work").symlink_to("far")
+    tell = "from utils import progress; progress.mine.note('goals', 'κ = 10'); print(progress.mine.lesson)"
+    at = {**os.environ, "PYTHONPATH": str(ROOT), "JPY_SESSION_NAME": str(tmp_path / "my-work" / "01-lesson.ipynb")}
+    done = subprocess.run([sys.executable, "-c", tell], cwd=tmp_path / "far", env=at, capture_output=True, text=True)
+    assert done.stdout == "01\n" and [each["name"] for each in file(tmp_path / "far")["goals"]] == ["κ = 10"], done
 
 
 @pytest.mark.parametrize("trouble", [OSError(errno.ENOSPC, "full"), TypeError("not JSON"), RuntimeError("anything")])

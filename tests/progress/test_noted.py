@@ -1,6 +1,8 @@
 """What a student does anyway is noted: a check that passes, a goal that is reached, a look at the leaderboard."""
 
+import errno
 import json
+import os
 from functools import partial
 from importlib import import_module
 
@@ -45,6 +47,17 @@ def test_a_check_that_passes(folder):
 def test_a_damaged_file_breaks_no_check(folder):
     (folder / "answers.json").write_bytes(b"\xff")
     assert check_four(4) and noted(folder, "exercises")
+
+
+def test_a_check_says_that_a_pass_could_not_be_stored_and_stores_it_when_it_is_asked_again(folder, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        verdict = check_four(4)
+    assert verdict.passed and "could not be stored in my-work/answers.json (No space left" in str(verdict)
+    assert str(check_four(4)) == "✓ Passed: It is four." and len(noted(folder, "exercises")) == 1
 
 
 def test_an_optimizer_that_was_examined_by_its_name(folder, monkeypatch):

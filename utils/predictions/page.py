@@ -84,6 +84,8 @@ class Page:
             asked = None
         if asked is None:
             changed = name in self._questions  # the experiment is another one by now, or its question was not run
+            if not changed:
+                self._note_unasked(name, _plain(measured))
             also = tell.CHANGED if changed else tell.NOT_ASKED if self.journal.is_students else ""
             _show(f"**Measured: {_plain(measured)}.** {also}".strip(), name)
             return
@@ -122,24 +124,33 @@ class Page:
 
     def _keep(self, asked: Question, answer: Answer) -> str:
         """Note an answer, and return what to say of it."""
-        late = self._was_seen(asked.name)
+        late = self._was_seen(asked)
         entry = {"name": asked.name, "question": asked.text, "answer": answer, "shown": asked.shown(answer)}
         self.journal.add("answers", **entry, after_result=late)
         noted = f"Noted: {asked.shown(answer)}."
         if late:
-            noted += " You had seen the result, so your first prediction still counts."
+            alone = self._answer_to(asked)[1]
+            what = "this one does not count" if alone else "your first prediction still counts"
+            noted += f" You had seen the result, so {what}."
         return f"{noted} {self.journal.tell()}".strip()
 
     def _note(self, asked: Question, result: Answer) -> None:
         """Note what was measured, once: from then on answers come after the result."""
         self._results[asked.name] = result
-        known = [each["measured"] for each in self.journal.entries("results") if each["name"] == asked.name]
+        known = [each.get("measured") for each in self.journal.entries("results") if each["name"] == asked.name]
         if result not in known[-1:]:
             entry = {"name": asked.name, "question": asked.text, "measured": result, "shown": asked.shown(result)}
             self.journal.add("results", **entry)
 
-    def _was_seen(self, name: str) -> bool:
-        return any(each["name"] == name for each in self.journal.entries("results"))
+    def _note_unasked(self, name: str, shown: str) -> None:
+        """Note a result in words, whose question was not run: an answer to that one comes after it."""
+        if self.journal.is_students and not self.journal.known("results", name):
+            self.journal.add("results", name=name, question="", measured=None, shown=shown)
+
+    def _was_seen(self, asked: Question) -> bool:
+        """Whether a result was shown that answers this question: one with other choices does not."""
+        results = [each.get("measured") for each in self.journal.entries("results") if each["name"] == asked.name]
+        return any(each is None or asked.holds(each) for each in results)
 
     def _answer_to(self, asked: Question) -> tuple[Answer | None, bool]:
         """(the answer that counts, whether it came after the result): the last one before it, else the last one."""

@@ -9,12 +9,23 @@ lessons    what there is to do in each lesson
 standing   how far the student is; overview() is the map of lesson 00
 """
 
+import os
 from pathlib import Path
 
 from utils.progress import standing
 from utils.progress.journal import Journal
 
-mine = Journal(Path.cwd())  # of this kernel
+
+def _folder() -> Path:
+    """Where this kernel began, under the name that Jupyter has for it: `my-work` may be a link to another folder."""
+    named, here = Path(os.environ.get("JPY_SESSION_NAME", "")).parent, Path.cwd()
+    try:
+        return named if named.is_absolute() and named.samefile(here) else here
+    except OSError:
+        return here
+
+
+mine = Journal(_folder())  # of this kernel
 
 
 def overview() -> standing.Overview:

@@ -13,9 +13,12 @@ that of the lessons themselves, answers live as long as the kernel and nothing i
 `shown` is the answer in words. A file of an earlier version has the first two lists only, and no `shown`.
 
 Each write makes the whole file anew beside the old one and takes its name, under a lock, so a crash leaves the old file
-or the new one. A write that fails (full disk, no permission) is made up for by the next one.
+or the new one. A write that fails (full disk, no permission) is made up for by the next one. A drive of the network may
+have no locks; each kernel writes all that it has noted itself, so what another one wrote over comes back.
+Lists that only a newer version knows stay in the file.
 """
 
+import errno
 import json
 import os
 import threading
@@ -30,6 +33,7 @@ from utils.internals.files import put_aside, replace_whole
 
 FOLDER, FILE, FORMAT = "my-work", "answers.json", 1
 LOCK_SECONDS = 5
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)  # what a file system says that has none
 LISTS = ("answers", "results", "exercises", "goals", "boards")
 
 
@@ -65,18 +69,21 @@ class Journal:
         """Append an entry to one of the LISTS, with the time, and store it; `trouble` says if that failed."""
         with self._one_at_a_time:
             self._mine[kind].append({"time": datetime.now().astimezone().isoformat(), "lesson": self.lesson, **entry})
-            self.trouble = ""
-            if self.path:
-                try:
-                    with self._locked():
-                        content = {"format": FORMAT, **self._all(anew=True)}
-                        text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-                        replace_whole(text.encode(errors="backslashreplace"), self.path)  # half a pair, as JSON has it
-                except (OSError, NotImplementedError) as error:  # the second: a file system without locks
-                    self.trouble = (
-                        f"Your answer could not be stored in {FOLDER}/{FILE} ({_reason(error)}). It holds until this "
-                        "kernel ends, and the next answer tries again."
-                    )
+            self._store()
+
+    def _store(self) -> None:
+        self.trouble = ""
+        if self.path:
+            try:
+                with self._locked():
+                    content = {"format": FORMAT, **self._all(anew=True)}
+                    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+                    replace_whole(text.encode(errors="backslashreplace"), self.path)  # half a pair, as JSON has it
+            except OSError as error:
+                self.trouble = (
+                    f"Your answer could not be stored in {FOLDER}/{FILE} ({_reason(error)}). It holds until this "
+                    "kernel ends, and the next answer tries again."
+                )
 
     def tell(self) -> str:
         """What the student should know of the file: `trouble`, and, once, what became of a damaged one."""
@@ -89,14 +96,16 @@ class Journal:
             try:
                 with self._locked():
                     return self._all()[kind]
-            except (OSError, NotImplementedError):
+            except OSError:
                 return self._all()[kind]  # a folder in which no lock can be made can still be read
 
     def note(self, kind: str, name: str, *, each_time: bool = False, **more) -> None:
         """Store that a student has done this, once in a lesson. Never raises: it must not be in the way of doing it."""
-        if self.is_students and (each_time or not self.known(kind, name)):
-            with suppress(Exception):
+        with suppress(Exception), self._one_at_a_time:
+            if self.is_students and (each_time or not self.known(kind, name)):
                 self.add(kind, name=name, **more)
+            elif self.trouble:  # it may be this that is not stored yet
+                self._store()
 
     def known(self, kind: str, name: str) -> bool:
         """Whether this was noted before in this lesson; never raises."""
@@ -112,8 +121,18 @@ class Journal:
         if self.path is None or not self.path.parent.is_dir():
             yield
             return
-        with FileLock(self.path.with_name(f".{FILE}.lock"), timeout=LOCK_SECONDS):
+        lock = FileLock(self.path.with_name(f".{FILE}.lock"), timeout=LOCK_SECONDS)
+        try:
+            lock.acquire()
+        except NotImplementedError:
+            pass
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+        try:
             yield
+        finally:
+            lock.release()
 
     def _all(self, *, anew: bool = False) -> dict[str, list[dict]]:
         """What the file holds, and what only this kernel knows yet. A damaged file counts as none."""
@@ -124,17 +143,23 @@ class Journal:
             except FileNotFoundError:
                 pass
             except ValueError:
-                if anew:
-                    aside = put_aside(self.path)
-                    self._damage = f"{FOLDER}/{FILE} was damaged. It is now {aside.name}, and a new one was begun."
+                if anew and (aside := put_aside(self.path)):
+                    self._damage = (
+                        f"{FOLDER}/{FILE} was damaged, or a newer version of the workshop wrote it. It is now "
+                        f"{aside.name}, and a new one was begun."
+                    )
             except OSError:
                 if anew:
                     raise  # what cannot be read must not be written over
-        return {kind: stored[kind] + [each for each in self._mine[kind] if each not in stored[kind]] for kind in LISTS}
+        mine = {kind: [each for each in self._mine[kind] if each not in stored[kind]] for kind in LISTS}
+        return stored | {kind: stored[kind] + mine[kind] for kind in LISTS}
 
 
 def read(path: Path) -> dict[str, list[dict]]:
-    """What a file holds. Raises ValueError if that is no journal, OSError if it cannot be read."""
+    """What a file holds: all LISTS, and what else there is.
+
+    Raises ValueError if that is no journal, OSError if it cannot be read.
+    """
     try:
         content = json.loads(path.read_bytes())
     except RecursionError:  # brackets within brackets, thousands deep
@@ -143,7 +168,7 @@ def read(path: Path) -> dict[str, list[dict]]:
         case {"format": 1, "answers": list(), "results": list()}:
             lists = {kind: content.get(kind, []) for kind in LISTS}
             if all(isinstance(each, list) and all(map(_is_entry, each)) for each in lists.values()):
-                return lists
+                return {name: more for name, more in content.items() if name != "format"} | lists
     raise ValueError("no journal")
 
 
