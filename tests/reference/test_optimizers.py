@@ -129,6 +129,15 @@ def test_needs_are_found_by_trying(rows):
 def test_the_table_of_optimizers_neither_warns_nor_leaves_anything_behind(recwarn):
     before = torch.get_rng_state(), torch.sparse.check_sparse_tensor_invariants.is_enabled()
     assert repr(optimizer_table()) == repr(optimizer_table())
+
     assert torch.equal(before[0], torch.get_rng_state())
     assert torch.sparse.check_sparse_tensor_invariants.is_enabled() == before[1]
     assert not recwarn.list
+
+
+def test_a_column_may_be_left_out_but_none_that_is_not_there():
+    whole, less = optimizer_table(), optimizer_table().without("shapes")
+    assert less.headers == (*whole.headers[:4], "gradients") and less.note == whole.note
+    assert less.rows == tuple((*row[:4], row[5]) for row in whole.rows)
+    with pytest.raises(ValueError, match=r"no column 'gradient'; it has .*'gradients'"):
+        whole.without("gradient")
