@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
-from tools.notebooks import NOTEBOOKS, has_tag, lessons
+from tools.notebooks import NOTEBOOKS, has_tag
 
 UTILS = NOTEBOOKS.parent / "utils"
 SEED_LINE = "base_seed = 0"
@@ -36,11 +36,6 @@ def cells_of(lesson: Path) -> dict[str, str]:
         return {}
     wanted = [cell for cell in every if any(has_tag(cell, tag) for tag in NEEDED)]
     return {cell["id"]: "".join(cell["source"]) for cell in wanted}
-
-
-def claiming(folder: Path = NOTEBOOKS) -> list[Path]:
-    """The lessons whose claims can be repeated."""
-    return [lesson for lesson in lessons(folder) if cells_of(lesson)]
 
 
 def run(cells: dict[str, str], seed: int) -> dict:

@@ -6,8 +6,9 @@ import warnings
 import pytest
 
 from tools import claims, replicate
+from tools.notebooks import lessons
 
-LESSONS = {lesson.stem: lesson for lesson in claims.claiming()}
+LESSONS = {lesson.stem: lesson for lesson in lessons() if claims.cells_of(lesson)}
 CELLS = {name: claims.cells_of(lesson) for name, lesson in LESSONS.items()}
 RECORD = replicate.load()
 
