@@ -8,7 +8,7 @@
     python3 workshop.py wheels FOLDER                           fetch all packages, for a class without network
     python3 workshop.py test [NUMBER ...] [--quick|--colab]     all tests, or a lesson's; without browser | as on Colab
     python3 workshop.py bench|new ["Title"]                     measure how fast the labs are | start a lesson
-    python3 workshop.py refresh|replicate|minutes [NUMBER ...]  store what lessons show | claims | minutes in tables
+    python3 workshop.py refresh|replicate [NUMBER ...]|minutes  store what lessons show | claims | minutes in tables
 
 After the first start `python3 workshop.py present --help`, and so on, lists all options of a command.
 The first start installs requirements.lock into .venv or the active environment; later ones take no time.

@@ -23,7 +23,7 @@ if "google.colab" in sys.modules:
     address, home = "{address}", "/content/optimizer-workshop"
     fetch = f"test -d {{home}} || GIT_TERMINAL_PROMPT=0 git clone --quiet --depth 1 {{address}} {{home}}"
     if subprocess.run(fetch, shell=True, capture_output=True).returncode:
-        raise ConnectionError(f"No way to {{address}}: check this address and the network, then run this cell again.")
+        raise ConnectionError(f"Cannot reach {{address}}: check the address and the network, then run this cell again.")
     sys.path.insert(0, home)
     from utils import colab
 

@@ -191,7 +191,7 @@ def _disk_trouble_told(root: Path) -> Iterator[None]:
     except OSError as error:
         where = f" ({Path(error.filename).name})" if error.filename else ""
         raise CopyTrouble(
-            f"no copy made in {COPIES}/: {error.strerror}{where}; make room there, or the folder yours to write in "
+            f"no copy made in {COPIES}/: {error.strerror}{where}; free some disk space, or make the folder writable "
             "(`lab --originals` opens the workshop's own notebooks)"
         ) from error
 
@@ -236,7 +236,11 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
     wanted.notebook = worked_in or wanted.notebook
     file = f"{ORIGINALS if wanted.originals else COPIES}/{wanted.notebook}.ipynb"
     if wanted.resume:
-        why = "where you last ran a cell; `lab 00` opens the first lesson" if worked_in else "for you have run none yet"
+        why = (
+            "where you last ran a cell; `lab 00` opens the first lesson"
+            if worked_in
+            else "because you have not run a cell yet"
+        )
         print(f"Opening {file}, {why}.", flush=True)
     try:
         if wanted.live:

@@ -119,7 +119,7 @@ def _failed(said: list[str], otherwise: str) -> bool:
         print(f"{otherwise} ({reason})", flush=True)
         return False
     elif re.search(r"connection (broken|error)|failed to establish|name resolution|timed out", str(said), re.I):
-        reason += "; no way to the package index; check the network or proxy, then run this again"
+        reason += "; the package index cannot be reached; check the network or proxy, then run this again"
     elif re.search(r"\b401\b|EOFError", str(said)):
         reason += "; the package index wants a name and a password: write them into its address in pip's settings"
     raise InstallationTrouble(f"set-up failed: {reason}")
@@ -203,7 +203,7 @@ class Installers:
             print(f"pip installs, for uv has nothing like pip's setting {', '.join(sorted(only_pip))}.")
         elif pinned.is_file():
             once = "--no-deps --require-hashes --only-binary=:all: --retries=1 -r".split()
-            otherwise = "There is no way to uv, so pip installs: the same packages, more slowly"
+            otherwise = "uv cannot be fetched, so pip installs: the same packages, more slowly"
             if step("Fetching uv, which installs quickly", *self.pip, *once, pinned, otherwise=otherwise):
                 self.uv = [python.with_name("uv" + python.suffix), "pip", "install", f"--python={python}", *options]
 
@@ -234,8 +234,8 @@ def torch_from(installers: Installers) -> list[str]:
         return []
     opened = f"import urllib.request as u; u.urlopen('{CPU_TORCH}/torch/', timeout=4); print('yes')"
     if ask(python, "-c", opened, env=installers.variables, timeout=5):
-        print("No GPU here, so torch comes in its CPU build; for the usual one (4 GB of CUDA) delete .venv and start")
-        print("with the variable WORKSHOP_TORCH=any.")
+        print("No NVIDIA GPU here, so torch comes in its CPU build; for the usual one (4 GB of CUDA) delete .venv and")
+        print("start with the variable WORKSHOP_TORCH=any.")
         return [f"--extra-index-url={CPU_TORCH}"]
     print(f"{CPU_TORCH} cannot be reached, so torch comes from the usual index, perhaps with 4 GB of CUDA.")
     if not {"index-url", "extra-index-url", "find-links"} & of_pip.keys():

@@ -5,6 +5,7 @@ assets/teaching-guide.md. What somebody wrote there by hand stays: names of rows
 can mend, a plan or a link, `workshop.py test -- tests/notebooks` then names.
 """
 
+import argparse
 import json
 import re
 import sys
@@ -123,8 +124,11 @@ def readme(text: str, titles: dict[str, str]) -> str:
     return text[: listed[0].start()] + "".join(made) + text[listed[-1].end() :]
 
 
-def main(*, root: Path = ROOT) -> int:
+def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
     """Bring all in line and name the files that were changed; exit code 1 for a lesson whose title says no minutes."""
+    argparse.ArgumentParser(prog="workshop.py minutes", description=(__doc__ or "").partition("\n")[0]).parse_args(
+        arguments
+    )
     books = {path: json.loads(path.read_text(encoding="utf-8")) for path in lessons(root / "notebooks")}
     every, titles, silent = {}, {}, []
     for path, book in books.items():

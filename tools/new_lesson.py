@@ -39,10 +39,11 @@ def main(arguments: list[str] | None = None, *, root: Path = minutes.ROOT) -> in
     except ValueError as trouble:
         print(trouble, file=sys.stderr)
         return 2
-    minutes.main(root=root)
+    minutes.main([], root=root)
     colab.main(root=root)
     number = number_of(path)
-    print(f"Written: notebooks/{path.name}. `workshop.py refresh {number}` runs it, `test {number}` judges it.")
+    how = f"`workshop.py refresh {number} 00` runs it and the map in 00, `test {number}` judges it"
+    print(f"Written: notebooks/{path.name}. {how}.")
     return 0
 
 

@@ -3,10 +3,11 @@
 Twenty sets, with base_seed = 10_000 + 1_000 k, fixed before anybody looked. What is stored already, for the code as it
 is, is not run again, and a run that was stopped goes on where it was. The results go to tests/claims.json, and the
 lessons show from there how often each verdict held: refresh them afterwards. `--week` runs one set that the date
-chooses, `--seed` one of your own; neither is stored.
+chooses, `--seed` one of your own; neither goes into that file.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import sys
@@ -44,7 +45,7 @@ def load(record: Path = RECORD) -> dict:
 
 
 def is_current(lesson: Path, record: dict) -> bool:
-    """Whether all sets are stored, for the lesson's code as it is now."""
+    """Whether all sets are stored, for the lesson's code as it is now; with which packages is another question."""
     stored = record.get(lesson.stem, {})
     return (
         stored.get("code") == claims.fingerprint(claims.cells_of(lesson))
@@ -52,12 +53,19 @@ def is_current(lesson: Path, record: dict) -> bool:
     )
 
 
+def _made_here(stored: dict) -> bool:
+    """Whether the packages had the versions that are installed here; build and processor may be others."""
+    here, there = claims.made_with(), stored["made_with"]
+    return all(there[name].partition("+")[0] == here[name].partition("+")[0] for name in claims.PACKAGES)
+
+
 def run_all(jobs: list[tuple[Path, int]], *, parts: Path = PARTS, workers: int | None = None) -> dict:
     """{(lesson, seed): what `claims.run` gave}, in parallel; each result is kept in `parts` as soon as it is there."""
     results, waiting, begun = {}, [], time.monotonic()
-    code = {lesson: claims.fingerprint(claims.cells_of(lesson))[:16] for lesson in {lesson for lesson, _seed in jobs}}
+    codes = {lesson: claims.fingerprint(claims.cells_of(lesson)) for lesson in {lesson for lesson, _seed in jobs}}
     for lesson, seed in jobs:
-        part = parts / f"{lesson.stem}-{code[lesson]}-{seed}.json"
+        decides = f"{codes[lesson]} {claims.made_with()} {sys.version}"  # another torch or Python has its own results
+        part = parts / f"{lesson.stem}-{hashlib.sha256(decides.encode()).hexdigest()[:16]}-{seed}.json"
         if part.is_file():
             results[lesson, seed] = json.loads(part.read_text(encoding="utf-8"))
         else:
@@ -137,8 +145,8 @@ def main(
     parser = argparse.ArgumentParser(prog="workshop.py replicate", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("number", nargs="*", help="of a lesson, such as 2b or 05a; none: every lesson with claims")
     one = parser.add_mutually_exclusive_group()
-    one.add_argument("--week", action="store_true", help="one set, which the week of the date chooses; not stored")
-    one.add_argument("--seed", type=int, metavar="N", help="one set, with this base_seed; not stored")
+    one.add_argument("--week", action="store_true", help="one set, which the week of the date chooses; not recorded")
+    one.add_argument("--seed", type=int, metavar="N", help="one set, with this base_seed; not recorded")
     parser.add_argument("--workers", type=int, help="how many runs at once (one per processor)")
     options = parser.parse_args(arguments)
     try:
@@ -152,7 +160,7 @@ def main(
     if options.week or options.seed is not None:
         return _one_set(lessons, this_week() if options.week else options.seed, options.workers, parts)
     known = load(record)
-    stored = {lesson: is_current(lesson, known) for lesson in lessons}
+    stored = {lesson: is_current(lesson, known) and _made_here(known[lesson.stem]) for lesson in lessons}
     code = {lesson: claims.fingerprint(claims.cells_of(lesson)) for lesson in lessons}  # now: it may change meanwhile
     jobs = [(lesson, seed) for lesson in lessons if not stored[lesson] for seed in SETS]
     results, weak = run_all(jobs, parts=parts, workers=options.workers), []

@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
+from tools.installation import CPU_TORCH
+
 ROOT = Path(__file__).resolve().parent.parent
 NOTE = "HOW-TO-INSTALL.txt"
 UV = "requirements-uv.txt"
@@ -61,7 +63,13 @@ def fetch(folder: Path, *, root: Path = ROOT) -> None:
         pins = Path(scratch) / "constraints.txt"
         pins.write_text("\n".join(constraints()), encoding="utf-8")
         # Only wheels: a package in source form would want its own build tools, and a compiler, in the classroom.
-        pip("download", "--only-binary=:all:", "--dest", folder, "--constraint", pins, *wanted)
+        command = ["download", "--only-binary=:all:", "--dest", folder, "--constraint", pins, *wanted]
+        try:
+            pip(*command)
+        except WheelTrouble as trouble:
+            if "torch" not in str(trouble) or not metadata.version("torch").endswith("+cpu"):
+                raise
+            pip(*command, f"--extra-index-url={CPU_TORCH}")  # the launcher took torch's CPU build from there
     if (root / UV).is_file():
         try:
             pip("download", "--only-binary=:all:", "--dest", folder, "--require-hashes", "--no-deps", "-r", root / UV)
@@ -115,8 +123,6 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
         (folder / NOTE).write_text(note(folder), encoding="utf-8")
     except WheelTrouble as trouble:
         print(f"workshop: {folder} is not complete: {trouble}", file=sys.stderr)
-        if metadata.version("torch").endswith("+cpu") and "torch" in str(trouble):
-            print("The CPU build of torch has an index of its own; see README.md, Start.", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"workshop: {folder}: {error.strerror}", file=sys.stderr)

@@ -19,7 +19,9 @@ def start() -> None:
     """
     missing = [name for name in MAY_LACK if find_spec(name) is None]
     if missing and subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing]).returncode:
-        raise ConnectionError(f"No way to the packages {', '.join(missing)}: wait a minute, then run this cell again.")
+        raise ConnectionError(
+            f"Cannot fetch the packages {', '.join(missing)}: wait a minute, then run this cell again."
+        )
     importlib.invalidate_caches()
     COPIES.mkdir(exist_ok=True)
     os.chdir(COPIES)

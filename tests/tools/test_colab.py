@@ -67,7 +67,7 @@ def test_on_colab_the_cell_fetches_the_workshop_once_and_goes_where_answers_are_
 def test_a_wrong_address_is_told_in_one_line(tmp_path):
     ran = on_colab(source("file:///no/such/place", tmp_path / "home"), tmp_path)
     *_, last = ran.stderr.splitlines()
-    assert ran.returncode and last.startswith("ConnectionError: No way to file:///no/such/place: check this address")
+    assert ran.returncode and last.startswith("ConnectionError: Cannot reach file:///no/such/place: check the address")
 
 
 def test_elsewhere_the_cell_does_nothing(capfd):

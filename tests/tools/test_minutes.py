@@ -47,7 +47,7 @@ def table(workshop, lesson):
 
 def test_the_workshops_own_are_in_line_and_stay_to_the_byte(workshop, capsys):
     before = state(workshop)
-    assert minutes.main(root=workshop) == 0
+    assert minutes.main([], root=workshop) == 0
     assert state(workshop) == before and capsys.readouterr().out == "All minutes are in line.\n"
 
 
@@ -59,13 +59,13 @@ def test_a_dropped_section_leaves_every_table(workshop, capsys):
         del cells[first:end]
 
     change(workshop, "02a", drop)
-    assert minutes.main(root=workshop) == 0
+    assert minutes.main([], root=workshop) == 0
     assert capsys.readouterr().out == "Changed: notebooks/02a-momentum.ipynb, README.md, assets/teaching-guide.md.\n"
     after = table(workshop, "02a")
     assert [row for row in before if row not in after] == [before[3], "| together | 29 |"]
     assert [row for row in after if row not in before] == ["| together | 24 |"]
     again = state(workshop)
-    assert minutes.main(root=workshop) == 0 and state(workshop) == again
+    assert minutes.main([], root=workshop) == 0 and state(workshop) == again
 
 
 def test_a_section_that_moves_keeps_its_name_and_bold_minutes_and_new_minutes_reach_title_and_readme(workshop):
@@ -80,7 +80,7 @@ def test_a_section_that_moves_keeps_its_name_and_bold_minutes_and_new_minutes_re
         note["source"] = ["> *For the instructor.* Take your time. 60 minutes."]
 
     change(workshop, "02d", move)
-    assert minutes.main(root=workshop) == 0
+    assert minutes.main([], root=workshop) == 0
     after = table(workshop, "02d")
     assert after[0].startswith("| [2. The fair way, with Lab 2]") and after[1] == before[0] and "**" in after[0]
     total = int(after[-2].split(" | ")[1].strip(" |"))
@@ -95,7 +95,7 @@ def test_a_section_that_moves_keeps_its_name_and_bold_minutes_and_new_minutes_re
 def test_a_lesson_that_is_gone_leaves_both_tables(workshop):
     (path,) = (workshop / "notebooks").glob("02c-*")
     path.unlink()
-    assert minutes.main(root=workshop) == 0
+    assert minutes.main([], root=workshop) == 0
     guide = (workshop / minutes.GUIDE).read_text(encoding="utf-8")
     assert f"]({'../notebooks/' + path.name}) | minutes |" not in guide and guide.count("| together |") == 10
     assert f"| [02c · The rest of torch.optim](notebooks/{path.name})" not in (workshop / minutes.README).read_text(
@@ -107,7 +107,7 @@ def test_a_translated_lesson_has_its_minutes_in_all_tables_and_keeps_its_words(w
     before = {lesson: table(workshop, lesson) for lesson in ("02a", "03")}
     for lesson in before:
         change(workshop, lesson, lambda cells: [cell.update(source=translated(cell)) for cell in cells])
-    assert minutes.main(root=workshop) == 0
+    assert minutes.main([], root=workshop) == 0
     for lesson, rows in before.items():
         after = table(workshop, lesson)
         assert not {*rows} & {*after} - {row for row in rows if "together" in row}
@@ -120,7 +120,7 @@ def test_a_translated_lesson_has_its_minutes_in_all_tables_and_keeps_its_words(w
         note["source"] = ["> *Für die Lehrkraft.* Lassen Sie sich Zeit. 30 Minuten."]
 
     change(workshop, "02a", longer)
-    assert minutes.main(root=workshop) == 0
+    assert minutes.main([], root=workshop) == 0
     (path,) = (workshop / "notebooks").glob("02a-*")
     title = json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"][2]
     assert title.startswith("**Minuten:** 45 bis 60, dnu 13 rüf eht esicrexe.")
@@ -131,7 +131,7 @@ def test_a_title_without_minutes_is_named_and_nothing_is_written(workshop, capsy
     change(workshop, "03", lambda cells: cells[0].update(source=["# 03 · Silent"]))
     change(workshop, "01", lambda cells: cells.pop(places(cells, "6. Noise")[0]))
     before = state(workshop)
-    assert minutes.main(root=workshop) == 1
+    assert minutes.main([], root=workshop) == 1
     assert "03-custom-optimizer.ipynb: its first cell says no minutes" in capsys.readouterr().err
     assert state(workshop) == before
 

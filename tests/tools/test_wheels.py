@@ -276,14 +276,14 @@ def test_torch_comes_in_its_cpu_build_where_there_is_no_gpu(tmp_path, served, in
     ran = start(copy, "lab", **settings)
     assert ran.code == 0, ran.out + ran.err
     assert packages(copy / ".venv", "torch-1+cpu") and "pip tries" not in ran.out, ran.out
-    assert "No GPU here" in ran.out and "WORKSHOP_TORCH=any" in ran.out
+    assert "No NVIDIA GPU here" in ran.out and "WORKSHOP_TORCH=any" in ran.out
 
 
 @on_linux
 @pytest.mark.parametrize(
     ("place", "settings", "variable", "gpu", "told"),
     [
-        ("cpu", {"index-url": "https://a"}, "", False, "No GPU here"),
+        ("cpu", {"index-url": "https://a"}, "", False, "No NVIDIA GPU here"),
         ("cpu", {}, "", True, ""),
         ("cpu", {}, "any", False, ""),
         ("cpu", {"extra-index-url": "http://127.0.0.1:9/pytorch.org/cu130"}, "", False, ""),
@@ -302,6 +302,6 @@ def test_the_index_of_the_cpu_build_is_added_where_nobody_has_decided(
     variables = surroundings()
     installers = SimpleNamespace(settings=settings, pip=[OUTSIDE], variables=variables)
     added = installation.torch_from(installers)
-    assert added == ([f"--extra-index-url={address}"] if told == "No GPU here" else [])
+    assert added == ([f"--extra-index-url={address}"] if told == "No NVIDIA GPU here" else [])
     said = capsys.readouterr().out
     assert told in said if told else not said
