@@ -122,7 +122,7 @@ WRONG_MOMENTA = {
     ),
     "dampening for its complement, from zero": (
         momentum(first=lambda g, d: d * g, keep=lambda old, g, b, d: b * old + d * g),
-        "at step 1: .*\nThe point never moves.* It counts 1 - dampening times",
+        "at step 1: .*\nThe point never moves.* counts 1 - dampening times",
     ),
     "first lr": (momentum_with_one_lr, r"lr falls .*at step 2: .*\nYou use lrs\[0\] at every step"),
     "lr inside": (momentum_with_lr_inside, "lr falls .*at step 2: .*\n`lr` is inside your buffer"),

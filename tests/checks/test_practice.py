@@ -90,6 +90,12 @@ def test_right_accumulation_passes():
             "all gradients so far",
         ),
         ("    optimizer.zero_grad()\n", "", "an earlier step"),
+        ("        loss.backward()\n", "    loss.backward()\n", "or `backward()` after it"),
+        (
+            "    optimizer.step()\n",
+            "    optimizer.zero_grad()\n    optimizer.step()\n",
+            "`zero_grad()` not just before",
+        ),
         ("    optimizer.step()\n", "", "the model is as it was"),
         ("loss.backward()", "loss.item()", "the model is as it was"),
         ("rows = sum", "rows = 2 * sum", "differ by up to"),

@@ -811,7 +811,7 @@ def hostile(model, batches):
     [
         (nothing, "No optimizer took a step"),
         (no_step, "No optimizer took a step"),
-        (other_model, "24 optimizer steps, and the model is as it was"),
+        (other_model, "24 optimizer steps, and the model that you return is as it was"),
         (too_many, "moves a parameter of shape (16, 1, 3, 3) 2 times on one batch"),
         (diverges, "holds nan or inf"),
         (bigger, "another network"),

@@ -142,7 +142,7 @@ _IN_MOMENTUM = _with(
     Mistake(
         "never moves",  # so does a buffer of zeros to which dampening × gradient is added
         {"step": lambda g, old, new, o: 0 * g},
-        "The point never moves. Does the new gradient count dampening times, here 0? It counts 1 - dampening times.",
+        "The point never moves. Is the new one stored? And the new gradient counts 1 - dampening times, here once.",
     ),
 )
 
@@ -177,7 +177,7 @@ def _judge_adam_finite(path: Tensor, where: str) -> None:
     if not path[1].isfinite().any():  # the first step divided by 1 - beta ** 0 = 0
         raise Wrong(
             f"{where} step 1 is not finite: {show(path[1])}.\nDoes your t count from 0? "
-            "Then 1 - beta ** t is 0, and 0 / 0 is nan. The first step has t = 1."
+            "Then 1 - beta ** t is 0, and m / 0 is infinite. The first step has t = 1."
         )
     if path.isnan().any():
         row = int(path.isnan().any(1).nonzero()[0])

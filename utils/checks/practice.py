@@ -58,7 +58,7 @@ def check_groups(candidate: Callable) -> str:
                     raise Wrong("A group holds pairs (name, parameter): keep the parameter alone.")
                 if id(p) in seen:
                     name = names.get(id(p), "a tensor")
-                    raise Wrong(f"In {where} `{name}` is in the groups twice: an optimizer refuses that.")
+                    raise Wrong(f"In {where} `{name}` is in the groups twice: once is enough.")
                 seen[id(p)] = group["weight_decay"]
         if problems := list(_problems(where, model, names, seen)):
             raise Wrong(problems[0], problems[1:])
@@ -160,7 +160,7 @@ _MISTAKES = (  # each replaces parts of _accumulated()
     Mistake(
         "zeroed",
         {"weight": _whole, "before": _zero_grad},
-        "Only the last piece counts: `zero_grad()` inside the loop throws the others away.",
+        "Only the last piece counts: is `zero_grad()` inside the loop, or `backward()` after it?",
     ),
     Mistake(
         "stepped",
@@ -195,7 +195,9 @@ def check_accumulate(candidate: Callable) -> str:
             continue
         where = f"With pieces of {', '.join(map(str, sizes))} rows"
         if _close(after, start):
-            raise Wrong(f"{where} the model is as it was: does `optimizer.step()` come, once, at the end?")
+            raise Wrong(
+                f"{where} the model is as it was: does `step()` come at the end, and `zero_grad()` not just before?"
+            )
         old = [t - 1.0 for t in truth]
         if _close(after, old):
             raise Wrong(f"{where} the step also holds the gradient of an earlier step: `zero_grad()` comes first.")

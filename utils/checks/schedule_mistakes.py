@@ -202,8 +202,8 @@ def _wrong_base(seen: Seen) -> Iterator[Explanation]:
         )
     yield (
         share * seen.right,
-        f"The shape is right and every lr is {share:.4g} times what it should be: the base lr is wrong. A "
-        "scheduler starts from the lr of the optimizer's group; leave it alone, and return factors of it.",
+        f"The shape is right and every lr is {share:.4g} times what it should be: the base lr, or every "
+        "factor. A scheduler starts from the lr of the optimizer's group: leave that alone, and return factors of it.",
     )
 
 

@@ -226,8 +226,8 @@ def _judge_network(result: nn.Module, model: nn.Module, before: list, spent: Spe
                 "No optimizer took a step: the model is as it was. Does your loop over `batches` call `step()`?"
             )
         raise Wrong(
-            f"{spent.steps} optimizer steps, and the model is as it was. Does the optimizer hold `model.parameters()`, "
-            "and does `backward()` come before `step()`?"
+            f"{spent.steps} optimizer steps, and the model that you return is as it was. Does the optimizer hold "
+            "`model.parameters()`, does `backward()` come before `step()`, and is an average updated?"
         )
     try:
         with torch.no_grad():

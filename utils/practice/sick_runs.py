@@ -157,8 +157,8 @@ _MISTAKES = (
     Mistake(
         "labels shuffled",
         {"labels": _shuffled},
-        "the loss falls to that of guessing letters by how common they are and stays there, while the updates do not "
-        "fade and the weights' norm stays where it was",
+        "the loss falls to that of guessing letters by how common they are and stays there, while the updates shrink, "
+        "but not by powers of ten, and the weights' norm stays where it was",
     ),
     Mistake(
         "dead optimizer",

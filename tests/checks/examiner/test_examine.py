@@ -419,6 +419,14 @@ class TrackedState(Bare):
             p.data.sub_(self.state[p]["last"])
 
 
+class KeepsTheParameter(Bare):
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group, p in self.each():
+            self.state[p]["slow"] = p
+            p.sub_(group["lr"] * p.grad)
+
+
 class ChangesGradients(Bare):
     @torch.no_grad()
     def step(self, closure=None):
@@ -511,6 +519,7 @@ class LaxGroups(Bare):
         (RebornData, 0, "updates in place: At step 1 `p.data` was rebound"),
         (Tracked, 0, "one vector: .*RuntimeError.*`p -= .*tracked by autograd: put `@torch.no_grad"),
         (TrackedState, 0, "updates outside autograd: After step 1 the state requires grad"),
+        (KeepsTheParameter, 0, "updates outside autograd: After step 1 .* it holds the parameter itself: keep a copy"),
         (ChangesGradients, 0, "gradients left alone: At step 1 it changed `p.grad`"),
         (NoClosure, 0, r"step\(closure\): .*`step` takes no closure"),
         (Eager, 0.9, "a group added later: .*KeyError.*in the first `step` that meets it"),

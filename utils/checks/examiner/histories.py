@@ -15,8 +15,9 @@ VALUES = [
     Case("gradients with zeros", shapes=((6,), (3,)), zeros=0.4),
 ]
 OUTLIVES = (
-    "A second optimizer on parameters of its own does not do what the first did: something outlives it, such as a "
-    "buffer or a counter of the class, a default argument like `state={}`, or a global. Keep it in `self.state[p]`."
+    "A second optimizer on parameters of its own does not do what the first did: something outlives it (a "
+    "buffer or a counter of the class, a default argument like `state={}`, a global), or is random or `torch.empty`. "
+    "Keep what it needs in `self.state[p]`."
 )
 IN_PLACE = "Where lr is a tensor, `lr *= …` changes the one in the group: write `lr = lr * …`, or `float(group['lr'])`."
 OWN_OPTIONS = "groups with their own options"  # which, depends on what both optimizers have

@@ -17,7 +17,9 @@ def note_effects(at: Attempt, optimizer: Optimizer, params: list, *, given: list
         if p.dtype != dtype or p.shape != shape:
             raise Failed(f"After step {k} a parameter is {p.dtype} of shape {tuple(p.shape)}: keep dtype and shape.")
         if p.grad is not grad or (grad is not None and not torch.equal(grad.to_dense(), g.to_dense())):
-            effects.setdefault("gradients", f"At step {k} it changed `p.grad`: work on a copy, `g = p.grad.clone()`.")
+            effects.setdefault(
+                "gradients", f"At step {k} it changed `p.grad`: leave it, and work on `g = p.grad.clone()`."
+            )
         if p.data_ptr() != place:
             effects.setdefault(
                 "memory",
@@ -30,11 +32,18 @@ def note_effects(at: Attempt, optimizer: Optimizer, params: list, *, given: list
         at.other_dtype = at.other_dtype or any(x.ndim and x.shape == shape and x.dtype != dtype for x in kept)
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
     at.rebound = at.rebound or not held <= {id(p) for p in params}
-    if any(x.requires_grad for state in optimizer.state.values() for x in _tensors(state)):
+    tracked = [x for state in optimizer.state.values() for x in _tensors(state) if x.requires_grad]
+    if any(x.grad_fn is not None for x in tracked):
         effects.setdefault(
             "autograd",
             f"After step {k} the state requires grad: your update is tracked by autograd, and its graph grows with "
             "every step. Put `@torch.no_grad()` above `step`.",
+        )
+    elif tracked:
+        effects.setdefault(
+            "autograd",
+            f"After step {k} the state requires grad, since it holds the parameter itself: keep a copy, "
+            "`p.detach().clone()`.",
         )
 
 

@@ -74,7 +74,7 @@ PARTNERS: dict[str, dict[str, tuple]] = {
     "SWALR": KNOBS["SWALR"],
 }
 # How a second scheduler joins the first.
-ALONE, AFTER, BEFORE, TIMES = "alone", "after a second", "before a second", "times a second"
+ALONE, AFTER, BEFORE, TIMES = "alone", "after a second", "before a second", "with a second"
 COMPOSE = (ALONE, AFTER, BEFORE, TIMES)
 
 
