@@ -23,7 +23,8 @@ def shared(tmp_path):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     author = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
     for words in (["init", "--quiet"], ["add", "."], [*author, "commit", "--quiet", "--message=all"]):
-        subprocess.run(["git", *words], cwd=folder, check=True)
+        own = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}  # whoever runs this may sign, or have hooks
+        subprocess.run(["git", *words], cwd=folder, check=True, env=own)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/jupyterhub-singleuser").write_text(STAND_IN)
     (tmp_path / "bin/jupyterhub-singleuser").chmod(0o755)
@@ -52,6 +53,19 @@ def test_a_student_gets_copies_at_the_first_start_and_keeps_them_at_the_next(sha
     assert again.returncode == 0, again.stderr
     assert "# Mine" in own.read_text()
     assert not (shared / "my-work").exists()
+
+
+def test_a_student_gets_in_whatever_became_of_the_last_start(shared, tmp_path):
+    home = tmp_path / "anna"
+    (home / "optimizer-workshop.new/notebooks").mkdir(parents=True)  # the clone was killed
+    assert start(shared, home).returncode == 0
+    copies = home / "optimizer-workshop/my-work"
+    assert len(list(copies.glob("*.ipynb"))) == len(lessons())
+    shutil.rmtree(copies)
+    copies.write_text("")  # no copies can be made, as where the quota is full
+    ran = start(shared, home)
+    assert ran.returncode == 0 and "no copy made in my-work/" in ran.stderr
+    assert ran.stdout.splitlines()[-1] == f"in {home}: --port=1"
 
 
 def test_the_hubs_settings_name_what_is_there():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tools.minutes import LISTED, README, ROOT
 from tools.notebooks import TEMPLATE, has_tag, lessons, number_of
+from utils.internals.files import replace_whole
 
 SOURCE = """\
 # Only for Google Colab, where it fetches the workshop. Elsewhere this cell does nothing.
@@ -80,7 +81,7 @@ def main(*, root: Path = ROOT) -> int:
     changed[root / README] = readme((root / README).read_text(encoding="utf-8"), where)
     changed = {path: text for path, text in changed.items() if path.read_text(encoding="utf-8") != text}
     for path, text in changed.items():
-        path.write_text(text, encoding="utf-8")
+        replace_whole(text.encode(), path)
     names = ", ".join(str(path.relative_to(root)) for path in changed)
     print(f"Changed: {names}." if names else f"All name {where}.")
     return 0

@@ -216,6 +216,10 @@ def _read_own(own: Path) -> dict | None:
         return None
     except ValueError:
         raise CopyTrouble(f"{COPIES}/{own.name} is damaged: {_fresh(own)}") from None
+    except OSError as error:
+        raise CopyTrouble(
+            f"{COPIES}/{own.name} cannot be read ({error.strerror}): close the program that holds it, or {_fresh(own)}"
+        ) from error
 
 
 def _damaged(original: Path) -> str:

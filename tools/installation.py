@@ -1,7 +1,7 @@
 """What the launcher does once: it makes the environment and installs the packages, by uv or, where that fails, by pip.
 
 uv brings the same files as pip in a tenth of the time. A pinned wheel of it is installed by pip, so whoever has set up
-pip (an index of the house, a proxy, certificates, a folder of wheels) has set up uv: `Uv` says the same in uv's words.
+pip (an index of the house, a proxy, certificates, a folder of wheels) has set up uv: `as_uv_takes_them` says the same.
 """
 
 # Standard library only: nothing is installed yet.
@@ -39,8 +39,11 @@ class InstallationTrouble(Exception):
 
 def ask(python: Path, *arguments: str, **options) -> str:
     """What a Python prints, or "" if it fails, takes too long or does not even start."""
+    # Its own path may be in it, in letters that the system's encoding does not have.
+    options["env"] = {**(options.get("env") or os.environ), "PYTHONIOENCODING": "utf-8"}
     try:
-        return subprocess.check_output([python, *arguments], stderr=subprocess.DEVNULL, **options).decode().strip()
+        said = subprocess.check_output([python, *arguments], stderr=subprocess.DEVNULL, **options)
+        return said.decode(errors="replace").strip()
     except (OSError, subprocess.SubprocessError):
         return ""
 
@@ -253,7 +256,8 @@ def install(env: Path, python: Path, stamp: Path, *, active: bool) -> None:
     if trouble := unsupported(sys.version_info[:2] if not usable else version):
         raise InstallationTrouble(trouble)
     pin = re.search(r"^torch==([\w.]+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
-    first = not packages(env, f"torch-{pin[1] if pin else ''}*")  # or there is another version of torch to come
+    torch = packages(env, f"torch-{pin[1] if pin else ''}*")
+    first = not any(map(is_whole, torch))  # or it was interrupted, or there is another version of torch to come
     if first:
         check_room(env, CUDA_GB if HAS_GPU else CPU_GB)
     print(f"Setting up {env}" + (": this happens once." if first else ", since what it depends on has changed."))
@@ -274,6 +278,7 @@ def install(env: Path, python: Path, stamp: Path, *, active: bool) -> None:
     more = torch_from(installers) if first else []
     if (ROOT / "requirements.lock").is_file():  # all but torch, whose builds have hashes of their own
         installers.install("Installing the packages", *"--no-deps --require-hashes -r requirements.lock".split())
+        more.append("--no-build-isolation")  # it has what the workshop is built with, and there may be no network now
     installers.install("Installing torch and the workshop itself", *"-r requirements.txt -e .".split(), *more)
     step("Importing torch and all that lessons need, for the first time", python, "-m", "tools.first_import")
     settings.write(env)

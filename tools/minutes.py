@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from tools.notebooks import has_tag, is_note, lessons
+from utils.internals.files import replace_whole
 from utils.progress.lessons import MINUTES as TITLE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -145,7 +146,7 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT) -> int:
     new[root / GUIDE] = guide((root / GUIDE).read_text(encoding="utf-8"), every)
     changed = [path for path, text in new.items() if path.read_text(encoding="utf-8") != text]
     for path in changed:
-        path.write_text(new[path], encoding="utf-8")
+        replace_whole(new[path].encode(), path)
     names = ", ".join(str(path.relative_to(root)) for path in changed)
     print(f"Changed: {names}." if names else "All minutes are in line.")
     return 0

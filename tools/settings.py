@@ -8,7 +8,9 @@ every ten seconds.
 # Standard library only: the launcher imports it before anything is installed.
 
 import json
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 SETTINGS = {  # file in the environment → what JupyterLab reads there
@@ -31,14 +33,36 @@ SETTINGS = {  # file in the environment → what JupyterLab reads there
 
 
 def write(env: Path) -> list[Path]:
-    """Write the settings into an environment and return the files; what else stands in one of them stays."""
+    """Write the settings into an environment and return the files; what else stands in one of them stays.
+
+    A file that holds no settings, since a disk was full, say, is put aside as `….damaged`.
+    """
     for name, settings in SETTINGS.items():
         file = env / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        present = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        present = _read(file)
+        if present is None:
+            os.replace(file, f"{file}.damaged")
+        present = present or {}
         merged = {section: {**present.get(section, {}), **values} for section, values in settings.items()}
-        file.write_text(json.dumps({**present, **merged}, indent=1), encoding="utf-8")
+        scratch = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            scratch.write_text(json.dumps({**present, **merged}, indent=1), encoding="utf-8")
+            os.replace(scratch, file)
+        finally:
+            scratch.unlink(missing_ok=True)
     return [env / name for name in SETTINGS]
+
+
+def _read(file: Path) -> dict | None:
+    """What it holds, section by section; None if that is no settings."""
+    if not file.is_file():
+        return {}
+    with suppress(ValueError):
+        held = json.loads(file.read_text(encoding="utf-8-sig"))
+        if isinstance(held, dict) and all(isinstance(held.get(section, {}), dict) for section in held):
+            return held
+    return None
 
 
 if __name__ == "__main__":

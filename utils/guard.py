@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from utils import progress
-from utils.internals.cells import changed_since_it_ran, older_than_its_cell
+from utils.internals.cells import changed_since_it_ran, gone_from_its_cell, older_than_its_cell
 from utils.internals.errors import in_short, raised_in, text_of
 from utils.internals.process_state import as_it_was
 from utils.internals.running import Stop, run_limited
@@ -146,6 +146,8 @@ def check(judge: Callable[[object], str], *, help: str = HELP) -> Callable[[obje
                 )
             if name := changed_since_it_ran(candidate):
                 raise NotYet(f"The cell of `{name}` has changed since you ran it: run that cell, then check again.")
+            if name := gone_from_its_cell(candidate):
+                raise NotYet(f"No cell defines `{name}` any more. Write it again, run its cell, then check again.")
             with torch.enable_grad():
                 verdict = Verdict(True, judge(candidate))
             progress.mine.note("exercises", checked.__name__, said=verdict.message)

@@ -156,7 +156,7 @@ def test_nor_one_that_the_check_gets_in_a_wrapper(run, asked):
     assert "`two` of an earlier run" in run(f"is_two({asked})").message
 
 
-@pytest.mark.parametrize("magic", ["%%time\n{}", "{}\n%timeit -n1 -r1 two()", "x = 1\n!true\n{}"])
+@pytest.mark.parametrize("magic", ["%%time\n{}", "%%capture\n{}", "{}\n%timeit -n1 -r1 two()", "x = 1\n!true\n{}"])
 def test_magics_beside_an_answer_change_nothing(run, capsys, magic):
     run(magic.format(RIGHT))
     assert run("is_two(two)").passed
@@ -220,6 +220,28 @@ def test_so_is_an_answer_that_is_no_function(run, save):
     save("two = partial(int, 3)", 1)
     assert "`two` has changed" in run("is_two(two)", "check").message
     assert run("two = partial(int, 2)\nis_two(two)", "stub").passed
+
+
+def test_an_answer_that_its_cell_no_longer_defines_is_not_judged(run, save):
+    run(RIGHT, "stub")
+    run("def too():\n    return 2", "stub")
+    assert run("is_two(two)", "check").passed  # nothing is saved yet
+    save("def too():\n    return 2", 2)
+    verdict = run("is_two(two)", "check")
+    assert verdict.untouched and "No cell defines `two` any more" in verdict.message
+    run(RIGHT, "elsewhere")
+    assert run("is_two(two)", "check").passed
+
+
+def test_an_answer_that_another_cell_holds_is_judged_whatever_its_first_cell_holds_now(run, save):
+    run(RIGHT, "stub")
+    run("print(two())", "stub")
+    file = save("print(two())", 2)
+    page = json.loads(file.read_text())
+    page["cells"].append({"cell_type": "code", "id": "other", "execution_count": None, "source": RIGHT})
+    file.write_text(json.dumps(page))
+    os.utime(file, (time.time() + 1,) * 2)
+    assert run("is_two(two)", "check").passed
 
 
 @pytest.mark.parametrize(

@@ -394,6 +394,16 @@ def test_a_damaged_copy_stays_until_the_student_asks(workshop, content):
     assert prepare("01-second", root=workshop) == []
 
 
+def test_a_copy_that_cannot_be_read_stops_no_other_lesson(workshop):
+    prepare(root=workshop)
+    own(workshop).unlink()
+    own(workshop).mkdir()  # an error of the system, whoever runs the test
+    own(workshop, "02a-third").unlink()
+    (line,) = prepare("00-first", root=workshop)
+    assert "my-work/01-second.ipynb cannot be read" in line and "close the program that holds it" in line
+    assert own(workshop, "02a-third").is_file() and own(workshop).is_dir()
+
+
 def test_a_damaged_original_is_told_and_stops_only_who_wants_its_copy(workshop):
     prepare(root=workshop)
     mine = edit(workshop, "mine")
@@ -459,7 +469,7 @@ def test_a_full_disk_is_told_in_one_line_and_changes_nothing(workshop, fresh):
     before = files(workshop / "my-work")
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))"  # writing more fails, as when full
     process = start(workshop, "01-second", *(["--fresh"] if fresh else []), before=limit)
-    assert_one_line(process, "my-work", os.strerror(errno.EFBIG), "make room", "--originals")
+    assert_one_line(process, "my-work", os.strerror(errno.EFBIG), "free some disk space", "--originals")
     assert files(workshop / "my-work") == before  # and no torn file
 
 
@@ -481,7 +491,7 @@ def test_a_folder_that_is_read_only_is_told_in_one_line(workshop, fresh):
         kept.chmod(0o555)
         words = ["01-second", *(["--fresh"] if fresh else [])]
     try:
-        assert_one_line(start(workshop, *words), "my-work", "yours to write in", "--originals")
+        assert_one_line(start(workshop, *words), "my-work", "make the folder writable", "--originals")
         assert (kept / "01-second.ipynb").read_bytes() == mine
     finally:
         kept.chmod(0o755)
@@ -784,7 +794,7 @@ def test_it_opens_where_you_were(workshop, started, capsys):
         assert copies.main(["00-first", "--resume"], root=workshop) == 0
         return started.pop()[1][-1].rpartition("/")[2], capsys.readouterr().out
 
-    assert opened() == ("00-first.ipynb", "Opening my-work/00-first.ipynb, for you have run none yet.\n")
+    assert opened() == ("00-first.ipynb", "Opening my-work/00-first.ipynb, because you have not run a cell yet.\n")
     edit(workshop, "mine, and nothing run", "02a-third")
     assert opened()[0] == "00-first.ipynb"
     run(workshop, "02a-third", at=1000)

@@ -277,6 +277,17 @@ def test_torch_comes_in_its_cpu_build_where_there_is_no_gpu(tmp_path, served, in
     assert ran.code == 0, ran.out + ran.err
     assert packages(copy / ".venv", "torch-1+cpu") and "pip tries" not in ran.out, ran.out
     assert "No NVIDIA GPU here" in ran.out and "WORKSHOP_TORCH=any" in ran.out
+    (package,) = packages(copy / ".venv", "torch-1+cpu")
+    (package / "INSTALLER").unlink()  # as if that start had been interrupted while torch was unpacked
+    (copy / ".venv/workshop-set-up").write_text("unfinished")
+    again = start(copy, "lab", **settings)
+    assert again.code == 0 and "No NVIDIA GPU here" in again.out, again.out + again.err
+    assert packages(copy / ".venv", "torch-1+cpu")
+
+
+def test_what_a_python_prints_is_read_whatever_encoding_the_system_has(monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    assert installation.ask(Path(sys.executable), "-c", "print('Jürgen')") == "Jürgen"
 
 
 @on_linux

@@ -54,6 +54,21 @@ def changed_since_it_ran(answer: object) -> str:
     return ""
 
 
+def gone_from_its_cell(answer: object) -> str:
+    """The name of something asked about that its cell defined once and now no cell of the saved notebook; else empty.
+
+    Empty, too, where nothing is known, and where the cell that defined it was not run since.
+    """
+    for name in _asked_about(answer):
+        newest = _newest(name)
+        if newest and newest.cell_id:
+            later = next((run for run in reversed(_runs) if run.cell_id == newest.cell_id), newest)
+            cells = _saved_cells(later) if later is not newest else []
+            if cells and not any(name in _defined("".join(cell["source"])) for cell in cells):
+                return name
+    return ""
+
+
 def _asked_about(answer: object) -> list[str]:
     """The names in the cell that runs now, `check(partial(Mine, lr=1))` say, and the answer's own.
 
@@ -77,31 +92,42 @@ def _newest(name: str) -> Run | None:
 
 def _saved_source(run: Run) -> str | None:
     """What the file has in the cell of a run; None if it was not saved since, or that was not the cell's last run."""
+    return next(("".join(cell["source"]).strip() for cell in _saved_cells(run) if cell["id"] == run.cell_id), None)
+
+
+def _saved_cells(run: Run) -> list[dict]:
+    """The code cells of the file; none if it was not saved since this run, or that was not its cell's last run."""
     file = Path(os.environ.get("JPY_SESSION_NAME", ""))  # so Jupyter tells its kernels the notebook's path
     with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         if run.cell_id and file.stat().st_mtime > run.ended:
-            for cell in json.loads(file.read_bytes())["cells"]:
-                # The number shows that the page knew of this run: a save under way has a later time and an older page.
-                if cell.get("id") == run.cell_id and cell.get("execution_count") == run.number:
-                    return "".join(cell["source"]).strip()
-    return None
+            cells = [cell for cell in json.loads(file.read_bytes())["cells"] if cell["cell_type"] == "code"]
+            # The number shows that the page knew of this run: a save under way has a later time and an older page.
+            if any((cell.get("id"), cell.get("execution_count")) == (run.cell_id, run.number) for cell in cells):
+                return [cell for cell in cells if isinstance(cell["source"], str | list)]
+    return []
 
 
 def watch_runs() -> None:
     """Remember each run of a cell from now on, where there are cells."""
-    shell, before = _shell(), {}
+    shell = _shell()
+    running: list[list] = []  # of each run now: its info, what its names stand for, whether a run inside it has failed
 
     def begin(info) -> None:
-        before.clear()
-        before.update({name: shell.user_ns[name] for name in _defined(info.raw_cell) if name in shell.user_ns})
+        before = {name: shell.user_ns[name] for name in _defined(info.raw_cell) if name in shell.user_ns}
+        running.append([info, before, False])
 
     def remember(result) -> None:
+        if not running or running[-1][0] is not result.info:
+            return  # an empty cell does not begin
+        _info, before, failed = running.pop()
+        failed = failed or not result.success
+        if running:  # as %%capture runs its cell
+            running[-1][2] |= failed
         if result.execution_count:
             cell = getattr(result.info, "cell_id", None)  # IPython 7, which Colab has, does not know it
             now = shell.user_ns
-            missed = {} if result.success else {name: old for name, old in before.items() if now.get(name) is old}
+            missed = {name: old for name, old in before.items() if failed and now.get(name) is old}
             _runs.append(Run(result.execution_count, cell, result.info.raw_cell.strip(), time.time(), missed))
-        before.clear()
 
     if shell:
         shell.events.register("pre_run_cell", begin)
