@@ -10,6 +10,7 @@ every ten seconds.
 import json
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def write(env: Path) -> list[Path]:
     for name, settings in SETTINGS.items():
         file = env / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        present = _read(file)
+        present = _read(file, settings)
         if present is None:
             os.replace(file, f"{file}.damaged")
         present = present or {}
@@ -54,13 +55,13 @@ def write(env: Path) -> list[Path]:
     return [env / name for name in SETTINGS]
 
 
-def _read(file: Path) -> dict | None:
-    """What it holds, section by section; None if that is no settings."""
+def _read(file: Path, sections: Iterable[str]) -> dict | None:
+    """What it holds; None if that is no settings, or one of these sections is none."""
     if not file.is_file():
         return {}
     with suppress(ValueError):
         held = json.loads(file.read_text(encoding="utf-8-sig"))
-        if isinstance(held, dict) and all(isinstance(held.get(section, {}), dict) for section in held):
+        if isinstance(held, dict) and all(isinstance(held.get(each, {}), dict) for each in sections):
             return held
     return None
 

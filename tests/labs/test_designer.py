@@ -20,8 +20,8 @@ from torch.optim import lr_scheduler
 
 from tests.support.lab_widgets import drawn, options, shown, to_data, widgets_of
 from utils.labs import design_schedule, guarded
+from utils.labs.designer import background, picture
 from utils.labs.designer import lab as lab_module
-from utils.labs.designer import picture
 from utils.labs.designer.background import Runs
 from utils.labs.designer.choices import AFTER, ALONE, BEFORE, COMPOSE, KNOBS, LRS, PARTNERS, TIMES
 from utils.labs.designer.picture import LOSSES
@@ -385,7 +385,8 @@ def test_without_an_event_loop_only_finish_trains():
     assert log[20:] == [("c", k) for k in range(1, 11)]  # what has been trained stays
 
 
-def test_training_waits_for_rest_and_lets_others_in():
+def test_training_waits_for_rest_and_lets_others_in(monkeypatch):
+    monkeypatch.setattr(background, "REST", 0.5)  # long beside what a busy machine makes of 0.03
     log, ticks = [], []
 
     async def kernel():

@@ -161,7 +161,8 @@ class TestAnyLab(AnyLab):
 def test_a_restarted_kernel_runs_the_lab_again(notebook, case, twin):
     notebook.page.get_by_role("menuitem", name="Kernel", exact=True).click()
     notebook.page.get_by_role("menuitem", name="Restart Kernel…").click()  # its keys are a part of its name
-    notebook.page.locator(".jp-Dialog button.jp-mod-accept").last.click()
+    with notebook.page.expect_response(re.compile(r"/api/kernels/[^/]+/restart")):  # idle it is before that, too
+        notebook.page.locator(".jp-Dialog button.jp-mod-accept").last.click()
     expect(notebook.page.locator(".jp-Notebook-ExecutionIndicator").first).to_have_attribute("data-status", "idle")
     cells = notebook.page.locator(".jp-CodeCell")
     for place in (0, 2):

@@ -710,7 +710,7 @@ def test_a_phase_is_a_line_that_goes_on_while_its_command_runs(tmp_path, monkeyp
 
     assert installation.step("Doing", sys.executable, "-c", script, go, count=count)
     out = capsys.readouterr().out
-    assert (out.count("\n") == 1 and "2 things, 0 s" in out) or "2 things, 1 s" in out
+    assert out.count("\n") == 1 and re.search(r"2 things, \d+ s", out)
     assert "noise" not in out and out.count("\rDoing: ") >= 2 * terminal
 
 
