@@ -103,13 +103,16 @@ def set_up():
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):  # then every kernel would compile torch anew, for five seconds
         os.environ.setdefault("PYTHONPYCACHEPREFIX", str(HERE / "build" / "bytecode"))
     if not is_ready():
+        from tools.alone import alone
         from tools.installation import InstallationTrouble, install
 
-        try:
-            install(env, python, stamp, active=bool(active))
-        except InstallationTrouble as trouble:
-            raise Trouble(str(trouble)) from None
-        stamp.write_text(fingerprint(python))
+        with alone(env):
+            if not is_ready():  # still
+                try:
+                    install(env, python, stamp, active=bool(active))
+                except InstallationTrouble as trouble:
+                    raise Trouble(str(trouble)) from None
+                stamp.write_text(fingerprint(python))
     # A terminal in JupyterLab and `!pip` in a notebook should mean this environment, too.
     os.environ.update(VIRTUAL_ENV=str(env), PATH=str(python.parent) + os.pathsep + os.environ.get("PATH", ""))
     return str(python)
