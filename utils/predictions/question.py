@@ -142,7 +142,7 @@ class Question:
     def shown(self, answer: Answer) -> str:
         """The answer in words."""
         if self.kind == NUMBER:
-            return f"{answer:.3g} {self.unit}".strip()
+            return f"{label(float(f'{answer:.3g}'))} {self.unit}".strip()  # 2800 and not 2.8e+03
         if self.kind == ONE:
             return answer
         return (" → " if self.kind == ORDER else "; ").join(answer) or "none of them"
