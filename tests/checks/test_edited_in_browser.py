@@ -23,6 +23,7 @@ def test_the_page_says_so_at_once_and_the_check_once_it_is_saved(browser, jupyte
     _, answer, _, check, other, _ = opened.page.locator(".jp-CodeCell").all()
     passed, wrong = opened.page.get_by_text("Passed"), opened.page.get_by_text("Not quite")
     expect(check).to_contain_text("changed: .")
+    expect(wrong).to_be_visible()
     expect(passed.and_(opened.page.locator(":visible"))).to_have_count(2)
     assert opened.page.evaluate(LINES) == ["none", "none", "none"]
     for cell in (answer, other):

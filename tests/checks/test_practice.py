@@ -90,7 +90,7 @@ def test_right_accumulation_passes():
             "all gradients so far",
         ),
         ("    optimizer.zero_grad()\n", "", "an earlier step"),
-        ("        loss.backward()\n", "    loss.backward()\n", "or `backward()` after it"),
+        (" * len(y) / rows\n        loss.backward()\n", "\n    loss.backward()\n", "or `backward()` after it"),
         (
             "    optimizer.step()\n",
             "    optimizer.zero_grad()\n    optimizer.step()\n",

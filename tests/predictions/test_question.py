@@ -112,3 +112,8 @@ def test_every_mistake_has_a_sentence():
     ]:
         with pytest.raises(ValueError, match=message):
             question.sentences(why, measured)
+
+
+def test_a_number_is_written_out_and_rounded_to_three_digits():
+    calls = Question("calls", "How many calls?", kind="number", unit="calls")
+    assert [calls.shown(number) for number in (2802.0, 36.0, 0.0123456)] == ["2800 calls", "36 calls", "0.0123 calls"]

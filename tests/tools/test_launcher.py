@@ -34,7 +34,7 @@ from filelock import FileLock
 from tools import installation
 
 WORKSHOP = Path(__file__).resolve().parents[2] / "workshop.py"
-REAL = [f"tools/{name}.py" for name in ("__init__", "copies", "installation", "notebooks", "settings")]
+REAL = [f"tools/{name}.py" for name in ("__init__", "alone", "copies", "installation", "notebooks", "settings")]
 INTERNALS = WORKSHOP.parent / "utils/internals"  # tools/copies.py writes its files by one of them
 REAL += ["utils/__init__.py", *(f"utils/internals/{file.name}" for file in INTERNALS.glob("*.py"))]
 STAND_INS = ["jupyterlab.py", "pytest.py"]

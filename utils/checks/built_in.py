@@ -142,7 +142,7 @@ _IN_MOMENTUM = _with(
     Mistake(
         "never moves",  # so does a buffer of zeros to which dampening × gradient is added
         {"step": lambda g, old, new, o: 0 * g},
-        "The point never moves. Is the new one stored? And the new gradient counts 1 - dampening times, here once.",
+        "The point never moves. Does it take the step? And the new gradient counts 1 - dampening times, here once.",
     ),
 )
 

@@ -28,7 +28,7 @@ import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, TimeoutError, expect
 from tornado.websocket import WebSocketClosedError
 
-from tests.support.any_lab import at_one_end, await_sliders, random_moves
+from tests.support.any_lab import at_one_end, random_moves
 from tests.support.axe import findings
 from tests.support.jupyter_page import ROOT, NotebookPage
 from tests.support.lab_pictures import CASES
@@ -292,7 +292,7 @@ def test_a_clicker_turns_the_page_whatever_has_the_focus(deck):
     numbers = page.locator("section.present:not(.stack) .widget-readout").all_inner_texts
     met = set()
     for number, case in LABS.items():
-        await_sliders(deck.show_lab(number), case, twin_of(number))
+        case.agrees(deck.show_lab(number), twin_of(number))  # its last parts have come
         here, before = deck.at(), numbers()
         for kind in CONTROLS:
             control = page.locator(f"section.present:not(.stack) .workshop-lab :is({kind}):not(:disabled):visible")
@@ -551,7 +551,6 @@ def test_a_lab_of_a_page_that_looks_on_does_not_move(deck):
     expect(notice).to_contain_text("looks on")
     lab.handle(slider).focus()
     assert deck.page.evaluate("document.activeElement === document.body")
-    lab.handle(slider).dispatch_event("keydown", {"key": "ArrowRight"})
     assert lab.readout(slider).inner_text() == before
     keys.press("r")
     assert not deck.page.locator("#deck-restart").is_visible()
@@ -710,7 +709,7 @@ def ipv6():
 
 async def presented(path: Path, ip: str = "127.0.0.1", **how: str) -> None:
     """What the command does, in this Python, which has imported it all."""
-    with present.open_port(None, ip) as listening:
+    with present.open_port(0, ip) as listening:  # the usual one may be asked by a page whose deck has just ended
         await present.present(path, listening, ip=ip, run_all=False, browser=False, began=0, **how)
 
 
