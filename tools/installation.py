@@ -276,9 +276,11 @@ def install(env: Path, python: Path, stamp: Path, *, active: bool) -> None:
     stamp.write_text(UNFINISHED)
     installers = Installers(env, python)
     more = torch_from(installers) if first else []
-    if (ROOT / "requirements.lock").is_file():  # all but torch, whose builds have hashes of their own
+    lock = ROOT / "requirements.lock"
+    if lock.is_file():  # all but torch, whose builds have hashes of their own
         installers.install("Installing the packages", *"--no-deps --require-hashes -r requirements.lock".split())
-        more.append("--no-build-isolation")  # it has what the workshop is built with, and there may be no network now
+        if re.search("^setuptools==", lock.read_text(encoding="utf-8"), re.MULTILINE):
+            more.append("--no-build-isolation")  # what the workshop is built with is there, and perhaps no network
     installers.install("Installing torch and the workshop itself", *"-r requirements.txt -e .".split(), *more)
     step("Importing torch and all that lessons need, for the first time", python, "-m", "tools.first_import")
     settings.write(env)

@@ -32,6 +32,7 @@ import pytest
 from filelock import FileLock
 
 from tools import installation
+from tools.alone import alone
 
 WORKSHOP = Path(__file__).resolve().parents[2] / "workshop.py"
 REAL = [f"tools/{name}.py" for name in ("__init__", "alone", "copies", "installation", "notebooks", "settings")]
@@ -280,6 +281,18 @@ def test_the_first_start_makes_a_half_made_environment_anew_and_hands_over(fresh
     assert Path(ran.handed.python) == env / PYTHON
     assert Path(ran.handed.path) == (env / PYTHON).parent
     assert Path(ran.handed.folder) == copy
+
+
+@by_pip_only
+def test_a_second_start_waits_until_the_first_has_set_up(twin):
+    (twin / "requirements.txt").write_text("# changed\n")
+    command = [OUTSIDE, "workshop.py", "lab"]
+    with alone(twin.resolve() / ".venv"):
+        second = subprocess.Popen(command, cwd=twin, env=surroundings(), stdout=subprocess.PIPE, text=True)
+        assert "waiting for it" in second.stdout.readline()
+        (twin / ".venv/workshop-set-up").write_text(launcher(twin).fingerprint(twin / ".venv" / PYTHON))  # it is done
+    said, _ = second.communicate(timeout=120)
+    assert second.returncode == 0 and "Setting up" not in said and "jupyterlab.py" in said
 
 
 @by_pip_only
@@ -747,10 +760,10 @@ def test_any_python_3_can_read_it_and_it_needs_only_the_standard_library():
     tree = ast.parse(source, feature_version=(3, 6))
     imports = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imports |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    ours = {"tools.notebooks", "tools.installation"}  # imported when Python is known to be new enough
+    ours = {"tools.alone", "tools.notebooks", "tools.installation"}  # imported when Python is known to be new enough
     assert imports and {name.split(".")[0] for name in imports - ours} <= sys.stdlib_module_names
     assert not ours & {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
-    for name in ("notebooks", "installation", "settings"):
+    for name in ("alone", "notebooks", "installation", "settings"):
         module = ast.parse((WORKSHOP.parent / f"tools/{name}.py").read_text(encoding="utf-8"))
         imports = {alias.name for node in ast.walk(module) if isinstance(node, ast.Import) for alias in node.names}
         imports |= {node.module for node in ast.walk(module) if isinstance(node, ast.ImportFrom)} - {"tools"}
