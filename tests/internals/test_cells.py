@@ -233,6 +233,33 @@ def test_an_answer_that_its_cell_no_longer_defines_is_not_judged(run, save):
     assert run("is_two(two)", "check").passed
 
 
+@pytest.mark.parametrize(
+    "newer",
+    [
+        f"if True:\n    {RIGHT.replace(chr(10), chr(10) + '    ')}",
+        "from tests.internals.test_cells import elsewhere as two",
+    ],
+)
+def test_an_answer_that_its_cell_gives_in_another_way_is_judged(run, save, newer):
+    run(RIGHT, "stub")
+    run(newer, "stub")
+    save(newer, 2)
+    assert run("is_two(two)", "check").passed
+
+
+def test_a_set_up_that_fails_when_it_is_run_again_spoils_no_check(run):
+    run("from tests.internals.test_cells import is_two")
+    run(RIGHT)
+    run("from tests.internals.test_cells import is_two\n1 / 0")
+    assert run("is_two(two)").passed
+
+
+def test_an_older_answer_in_a_block_does_not_pass(run):
+    run(RIGHT)
+    run("if True:\n    1 / 0\n    def two():\n        return 3")
+    assert "`two` of an earlier run" in run("is_two(two)").message
+
+
 def test_an_answer_that_another_cell_holds_is_judged_whatever_its_first_cell_holds_now(run, save):
     run(RIGHT, "stub")
     run("print(two())", "stub")

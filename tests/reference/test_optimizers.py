@@ -129,7 +129,6 @@ def test_needs_are_found_by_trying(rows):
 def test_the_table_of_optimizers_neither_warns_nor_leaves_anything_behind(recwarn):
     before = torch.get_rng_state(), torch.sparse.check_sparse_tensor_invariants.is_enabled()
     assert repr(optimizer_table()) == repr(optimizer_table())
-
     assert torch.equal(before[0], torch.get_rng_state())
     assert torch.sparse.check_sparse_tensor_invariants.is_enabled() == before[1]
     assert not recwarn.list

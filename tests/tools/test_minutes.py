@@ -51,6 +51,15 @@ def test_the_workshops_own_are_in_line_and_stay_to_the_byte(workshop, capsys):
     assert state(workshop) == before and capsys.readouterr().out == "All minutes are in line.\n"
 
 
+@pytest.mark.parametrize("word", ["--help", "02a"])
+def test_it_takes_no_arguments_and_help_changes_nothing(workshop, word):
+    change(workshop, "02a", lambda cells: cells.pop())
+    before = state(workshop)
+    with pytest.raises(SystemExit):
+        minutes.main([word], root=workshop)
+    assert state(workshop) == before
+
+
 def test_a_dropped_section_leaves_every_table(workshop, capsys):
     before = table(workshop, "02a")
 

@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from importlib.metadata import version
 
 import pytest
 
@@ -107,6 +108,14 @@ def test_a_measured_answer_that_was_not_offered_is_named_and_stored(tmp_path, re
     stored = replicate.load(tmp_path / "claims.json")[path.stem]
     assert list(stored.get("failed", {})) == ([] if offered else [str(seed) for seed in replicate.SETS[1:]])
     assert repeat() == (0 if offered else 1)  # from the record
+
+
+@pytest.mark.parametrize(("torch", "times"), [("9.9.0", 2), (version("torch").partition("+")[0] + "+cu999", 1)])
+def test_another_torch_has_its_own_results_and_another_build_of_it_has_not(tmp_path, repeat, monkeypatch, torch, times):
+    lesson(tmp_path, SOLID)
+    assert repeat() == 0
+    monkeypatch.setattr(claims, "made_with", lambda here=claims.made_with(): {**here, "torch": torch})
+    assert repeat() == 0 and ran(tmp_path) == dict.fromkeys(replicate.SETS, times)
 
 
 def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path, repeat):

@@ -8,6 +8,7 @@ import ast
 import json
 import os
 import re
+import symtable
 import sys
 import time
 from contextlib import suppress
@@ -17,13 +18,19 @@ from typing import NamedTuple
 
 
 class Run(NamedTuple):
-    """A run of a cell that has ended: its number, the cell's id and source, when it ended, in seconds since 1970, and
-    what the names still stood for that it should have given a new meaning, where it failed before it did."""
+    """A run of a cell that has ended.
+
+    number, cell_id, source   its own
+    ended                     when, in seconds since 1970
+    left                      name that it defines → id() of what that stood for at the end
+    missed                    name → what it still stood for, where the cell failed before it gave it a new meaning
+    """
 
     number: int
     cell_id: str | None
     source: str
     ended: float
+    left: dict[str, int]
     missed: dict[str, object]
 
 
@@ -61,7 +68,7 @@ def gone_from_its_cell(answer: object) -> str:
     """
     for name in _asked_about(answer):
         newest = _newest(name)
-        if newest and newest.cell_id:
+        if newest and newest.cell_id and newest.left.get(name) == id(_shell().user_ns.get(name)):
             later = next((run for run in reversed(_runs) if run.cell_id == newest.cell_id), newest)
             cells = _saved_cells(later) if later is not newest else []
             if cells and not any(name in _defined("".join(cell["source"])) for cell in cells):
@@ -78,10 +85,12 @@ def _asked_about(answer: object) -> list[str]:
     if shell is None:
         return []
     asking = shell.history_manager.input_hist_raw[-1]
-    tree, own = _parsed(asking), answer.__name__ if isinstance(answer, type | FunctionType) else None
-    named = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)] if tree else re.findall(r"\w+", asking)
-    if own and shell.user_ns.get(own) is answer:
-        named.append(own)
+    try:
+        named = [node.id for node in ast.walk(ast.parse(_python(asking))) if isinstance(node, ast.Name)]
+    except SyntaxError:  # such as `x = %timeit check(two)`
+        named = re.findall(r"\w+", asking)
+    if isinstance(answer, type | FunctionType) and shell.user_ns.get(answer.__name__) is answer:
+        named.append(answer.__name__)
     return [name for name in dict.fromkeys(named) if name not in _defined(asking)]
 
 
@@ -125,9 +134,10 @@ def watch_runs() -> None:
             running[-1][2] |= failed
         if result.execution_count:
             cell = getattr(result.info, "cell_id", None)  # IPython 7, which Colab has, does not know it
-            now = shell.user_ns
+            source, now = result.info.raw_cell.strip(), shell.user_ns
+            left = {name: id(now[name]) for name in _defined(source) if name in now}
             missed = {name: old for name, old in before.items() if failed and now.get(name) is old}
-            _runs.append(Run(result.execution_count, cell, result.info.raw_cell.strip(), time.time(), missed))
+            _runs.append(Run(result.execution_count, cell, source, time.time(), left, missed))
 
     if shell:
         shell.events.register("pre_run_cell", begin)
@@ -140,29 +150,18 @@ def _shell():
     return ipython.get_ipython() if ipython else None
 
 
-def _parsed(source: str) -> ast.Module | None:
-    """The Python of a cell, without its magics; None if it is none."""
-    with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-        return ast.parse(re.sub(r"^([ \t]*)[%!?].*", r"\1pass", source, flags=re.M))
-    return None
+def _python(source: str) -> str:
+    """A cell without its magics."""
+    return re.sub(r"^([ \t]*)[%!?].*", r"\1pass", source, flags=re.M)
 
 
 def _defined(source: str) -> set[str]:
-    """The names that a cell, run to its end, would give a new meaning; of a cell that is no Python, what looks so."""
-    tree = _parsed(source)
-    if tree is None:
-        looks = (r"^(?:async def|def|class) +(\w+)", r"^(\w+) *=(?!=)")
-        return {name for look in looks for name in re.findall(look, source, re.M)}
-    names = set()
-    for statement in tree.body:
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(statement.name)
-        elif isinstance(statement, ast.Assign | ast.AnnAssign):
-            names |= _names(getattr(statement, "targets", [getattr(statement, "target", None)]))
-    return names
+    """The names that a cell, run to its end, may give a new meaning, but for those that it imports.
 
-
-def _names(targets: list[ast.expr]) -> set[str]:
-    """The names that an assignment gives a new meaning: a and b of `a, b = …`, and not c of `c.d = …`."""
-    parts = [part for each in targets for part in (each.elts if isinstance(each, ast.Tuple | ast.List) else [each])]
-    return {part.id for part in parts if isinstance(part, ast.Name)}
+    Of a cell that is no Python what looks so.
+    """
+    with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        symbols = symtable.symtable(_python(source), "cell", "exec").get_symbols()
+        return {each.get_name() for each in symbols if each.is_assigned() and not each.is_imported()}
+    looks = (r"^(?:async def|def|class) +(\w+)", r"^(\w+) *=(?!=)")
+    return {name for look in looks for name in re.findall(look, source, re.M)}
