@@ -114,7 +114,8 @@ def test_a_measured_answer_that_was_not_offered_is_named_and_stored(tmp_path, re
 def test_another_torch_has_its_own_results_and_another_build_of_it_has_not(tmp_path, repeat, monkeypatch, torch, times):
     lesson(tmp_path, SOLID)
     assert repeat() == 0
-    monkeypatch.setattr(claims, "made_with", lambda here=claims.made_with(): {**here, "torch": torch})
+    other = {**claims.made_with(), "torch": torch}
+    monkeypatch.setattr(claims, "made_with", lambda: other)
     assert repeat() == 0 and ran(tmp_path) == dict.fromkeys(replicate.SETS, times)
 
 
