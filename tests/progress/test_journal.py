@@ -12,9 +12,11 @@ import sys
 import time
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from utils.internals import files
 from utils.progress.journal import Journal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,13 +143,14 @@ DAMAGED += [b'{"format": 1, "answers": [3], "results": []}']
 
 
 @pytest.mark.parametrize("content", DAMAGED)
-def test_a_damaged_file_is_put_aside_each_time_under_a_free_name(folder, content):
+def test_a_damaged_file_is_put_aside_each_time_under_a_free_name(monkeypatch, folder, content):
+    monkeypatch.setattr(files, "date", SimpleNamespace(today=lambda: date(2026, 3, 1)))  # also at midnight
     for count in (1, 2):
         (folder / "answers.json").write_bytes(content)
         journal = Journal(folder)
         assert journal.entries("answers") == [] and (folder / "answers.json").read_bytes() == content
         journal.add("answers", name="a")
-        aside = folder / f"answers.{date.today()}{'-2' if count == 2 else ''}.json"
+        aside = folder / f"answers.2026-03-01{'-2' if count == 2 else ''}.json"
         assert aside.name in journal.tell() and journal.tell() == "" and aside.read_bytes() == content
         assert names(folder) == ["a"]
     assert len(visible(folder)) == 3
