@@ -12,7 +12,8 @@ const Keys = (() => {
   ];
   const NEVER_THE_DECKS = /^(Tab|Shift|Control|Alt|Meta)/;
   const uses = (control, key) => USES.find(([kind]) => control.matches(kind))?.[1].test(key) ?? false;
-  const held = () => (document.activeElement === document.body ? null : document.activeElement);
+  // A button in a dialog that has just closed has the focus until the browser draws the page again.
+  const held = () => (document.activeElement.matches("body, dialog:not([open]) *") ? null : document.activeElement);
   const release = () => held()?.blur();
 
   addEventListener("keydown", (event) => {

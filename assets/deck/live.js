@@ -58,8 +58,7 @@ const Live = (() => {
 
   function start() {
     Reveal.addKeyBinding({ keyCode: 82, key: "R", description: "Start the kernel of the labs again" }, () => state.leads && dialog.showModal());
-    dialog.addEventListener("close", () => dialog.returnValue === "restart" && post("restart"));
-    dialog.addEventListener("cancel", () => { dialog.returnValue = ""; });
+    dialog.addEventListener("submit", ({ submitter }) => submitter.value === "restart" && post("restart"));
     Reveal.addKeyBinding({ keyCode: 77, key: "M", description: "Others move the labs, too, or no longer" }, async () => {
       if (!state.leads) return tell(LOOKS_ON, true);
       const { shared } = await (await post("share")).json();
