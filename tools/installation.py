@@ -7,6 +7,7 @@ pip (an index of the house, a proxy, certificates, a folder of wheels) has set u
 # Standard library only: nothing is installed yet.
 
 import ast
+import contextlib
 import importlib.util
 import os
 import platform
@@ -26,6 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 OLDEST, NEWEST = (3, 11), (3, 14)  # for these, and what `unsupported` lets pass, every pinned package has a wheel
 UNFINISHED = "unfinished"  # in the stamp, while packages are installed
 CPU_TORCH = "https://download.pytorch.org/whl/cpu"
+ANSWER = 4  # seconds in which it does, or the usual index is taken
+CLEANING = 5  # seconds that a command has to clean up after Ctrl-C
 # NVIDIA's, and that of Windows below WSL: the usual build of torch for Linux serves no other.
 HAS_GPU = sys.platform == "linux" and any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg")))
 CPU_GB, CUDA_GB = 2.5, 6  # of disk: environments of 1.5 and 5.4, and what is downloaded on the way
@@ -106,10 +109,11 @@ def step(
     except BaseException:  # Ctrl-C: as a rule the command gets it as well, and cleans up
         print()
         try:
-            process.wait(5)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(CLEANING)
         finally:
             process.kill()
-            raise
+        raise
     return _failed(said, otherwise)
 
 
@@ -235,8 +239,8 @@ def torch_from(installers: Installers) -> list[str]:
     decided = "pytorch.org" in str(of_pip) or is_on(of_pip, "no-index") or os.environ.get("WORKSHOP_TORCH")
     if sys.platform != "linux" or decided or HAS_GPU:
         return []
-    opened = f"import urllib.request as u; u.urlopen('{CPU_TORCH}/torch/', timeout=4); print('yes')"
-    if ask(python, "-c", opened, env=installers.variables, timeout=5):
+    opened = f"import urllib.request as u; u.urlopen('{CPU_TORCH}/torch/', timeout={ANSWER}); print('yes')"
+    if ask(python, "-c", opened, env=installers.variables, timeout=ANSWER + 1):
         print("No NVIDIA GPU here, so torch comes in its CPU build; for the usual one (4 GB of CUDA) delete .venv and")
         print("start with the variable WORKSHOP_TORCH=any.")
         return [f"--extra-index-url={CPU_TORCH}"]

@@ -221,7 +221,7 @@ def played(notebook: NotebookPage, pictures: int = PLAYED) -> float:
     page.evaluate(FRAMES)
     button = page.get_by_role("button", name="play or pause")
     button.click()
-    ended = "window.drawn.size && performance.now() - Math.max(...window.drawn) > 500"
+    ended = "window.drawn.size > 1 && performance.now() - Math.max(...window.drawn) > 500"
     page.wait_for_function(f"window.drawn.size > {pictures} || {ended}", timeout=60_000)
     times = page.evaluate("[...window.drawn]")
     if len(times) > pictures:

@@ -7,6 +7,7 @@ from itertools import accumulate
 
 import pytest
 
+from utils.internals import running
 from utils.internals.running import Clock, Stop, run_limited
 
 
@@ -28,6 +29,7 @@ class FallsOverAndSaysSo(Falls):
 
 
 def test_a_stop_in_a_finalizer_is_not_printed(monkeypatch):
+    monkeypatch.setattr(running, "GRACE", 20)  # beside other tests the throws come rarely
     printed = []
     monkeypatch.setattr(sys, "unraisablehook", printed.append)
 
@@ -52,10 +54,11 @@ def test_what_a_finalizer_raises_itself_is_still_printed(monkeypatch):
             FallsOverAndSaysSo()
             raise
 
-    run_limited(until_stopped, 0.01)
-    assert {one.exc_type for one in printed} <= {ValueError}
-    FallsOverAndSaysSo()
-    assert printed[-1].exc_type is ValueError
+    for _ in range(100):  # a second throw may come before what it raises itself
+        run_limited(until_stopped, 0.01)
+        if printed:
+            break
+    assert {one.exc_type for one in printed} == {ValueError}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.any_lab import AnyLab, AnyLabInBothThemes, at_one_end, press_twenty_times
+from tests.support.any_lab import AnyLab, AnyLabInBothThemes, at_one_end, play_and_pause, press_twenty_times
 from tests.support.axe import findings
 from tests.support.lab_pictures import CASES, CONTROLS, assert_drawn, value
 from utils.labs import find_edge
@@ -71,10 +71,7 @@ def test_the_step_slider_and_play_move_the_path(notebook):
     assert points(notebook) == 60
     notebook.handle("step").press("Home")
     assert points(notebook) == 1
-    play = notebook.page.get_by_role("button", name="play or pause")
-    play.click()
-    expect(notebook.readout("step")).to_have_text(re.compile(r"^([3-9]|\d\d)$"))
-    play.click()
+    play_and_pause(notebook)
     stopped = value(notebook, "step")
     assert points(notebook) == stopped + 1
     notebook.handle("step").press("End")  # the whole run, which the other tests look at

@@ -75,7 +75,7 @@ def test_steps_of_others_are_not_counted():
     finally:
         ended.set()
         thread.join()
-    assert other.item() < -1  # it did take steps meanwhile
+    assert other.item() < 0  # it did take steps meanwhile
 
 
 def test_validation_and_test_rows_are_not_the_same():

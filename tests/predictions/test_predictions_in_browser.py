@@ -25,9 +25,9 @@ def lesson(browser, jupyter):
     (jupyter.root / "my-work").mkdir(exist_ok=True)
     write_notebook(jupyter.root / "my-work" / "07-scratch.ipynb", *CELLS)
     opened = NotebookPage.open(browser, jupyter, "my-work/07-scratch.ipynb")
-    expect(opened.page.locator(".jp-Toolbar-kernelName").first).to_contain_text("Python 3", timeout=30_000)
+    expect(opened.page.locator(".jp-Toolbar-kernelName").first).to_contain_text("Python 3", timeout=90_000)
     expect(opened.page.locator(".jp-Notebook-ExecutionIndicator").first).to_have_attribute(
-        "data-status", "idle", timeout=30_000
+        "data-status", "idle", timeout=90_000
     )
     opened.page.locator(".jp-Notebook .jp-Cell").first.click()
     for _ in CELLS[:-1]:
@@ -75,7 +75,7 @@ def test_it_is_answered_by_keyboard_and_the_next_kernel_knows(lesson, jupyter):
     result = page.locator(".jp-CodeCell").last.locator(".jp-RenderedMarkdown")
     page.locator(".jp-CodeCell").last.locator(".cm-content").focus()
     page.keyboard.press("Control+Enter")
-    expect(result).to_have_text("✗ You: 0.195. Measured: 0.18. It goes further, and swings.\n", timeout=30_000)
+    expect(result).to_have_text("✗ You: 0.195. Measured: 0.18. It goes further, and swings.\n", timeout=90_000)
     stored = json.loads((jupyter.root / "my-work" / "answers.json").read_text(encoding="utf-8"))
     answer, number = stored["answers"]
     assert number["answer"] == 42

@@ -138,6 +138,24 @@ def press_twenty_times(page: NotebookPage, slider: str) -> None:
         page.page.keyboard.press("ArrowRight")
 
 
+# In the page: on a busy machine the test's own Python may come when all steps have been played.
+PAUSED = """async ([button, readout]) => {
+  const end = performance.now() + 30_000;
+  button.click();
+  while (Number(readout.textContent) < 3) {
+    if (performance.now() > end) throw new Error(`30 s after play was pressed it shows step ${readout.textContent}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  button.click();
+}"""
+
+
+def play_and_pause(page: NotebookPage) -> None:
+    """Play from where it stands, and pause at step 3 or a little later."""
+    button = control(page, "button", "play or pause")
+    page.page.evaluate(PAUSED, [button.element_handle(), page.readout("step").element_handle()])
+
+
 def random_moves(page: NotebookPage, case: Case, twin, moves: int, keys: Sequence[str] = KEYS) -> None:
     """Any control, any key; now and then, and at last, the picture must be that of the controls' values."""
     draw = random.Random(0)
@@ -157,7 +175,7 @@ def random_moves(page: NotebookPage, case: Case, twin, moves: int, keys: Sequenc
         if move % case.check_every == 0 or move == moves:
             case.agrees(page, twin)
             seen.add(page.alt)
-    assert moved > 0.9 * moves
+    assert moved >= 0.9 * moves
     assert len(seen) > moves // case.check_every / 2 and seen != {first}  # it was not one picture all along
 
 

@@ -101,6 +101,13 @@ def write_notebook(path: Path, *sources: str) -> None:
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
 
 
+def _whole(path: Path) -> bool:
+    try:
+        return bool(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError:
+        return False
+
+
 @dataclass
 class NotebookPage:
     """A notebook open in JupyterLab, and what its console reported as errors."""
@@ -156,6 +163,10 @@ class NotebookPage:
         while path.stat().st_mtime_ns == before:
             if time.monotonic() > end:
                 raise RuntimeError(f"{path.name} was not saved")
+            self.page.wait_for_timeout(50)
+        while not _whole(path):  # the server empties a file before it writes it
+            if time.monotonic() > end:
+                raise RuntimeError(f"{path.name} was saved in part")
             self.page.wait_for_timeout(50)
 
     def handle(self, label: str) -> Locator:

@@ -685,7 +685,7 @@ def stubborn(*args):
     end = time.monotonic() + 15  # else it would go on beside all tests after this one
     while time.monotonic() < end:
         try:
-            time.sleep(0.001)
+            time.sleep(0.01)
         except BaseException:
             pass
 
